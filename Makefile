@@ -1,0 +1,71 @@
+SHELL := /bin/bash
+ifndef PYTHON
+PYTHON := $(shell command -v python3.11 || command -v python3)
+endif
+VENV := $(CURDIR)/.venv
+INSTALLED := $(VENV)/.installed
+LOCKING := --extra dev --generate-hashes --no-header --no-annotate --no-emit-index-url
+
+export PATH := $(VENV)/bin:$(PATH)
+export VIRTUAL_ENV := $(VENV)
+export DVC_NO_ANALYTICS := 1
+export GX_ANALYTICS_ENABLED := false
+export GDAL_PAM_ENABLED := NO
+# Two pytest workers share the cores; more threads than one in each only fight.
+ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1
+
+.DEFAULT_GOAL := help
+.PHONY: help install repro test lint bench ui lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+install: $(INSTALLED) ## make .venv from requirements.lock; done by the others when needed
+
+repro: $(INSTALLED) ## fetch the sample and run the whole pipeline, from scenes to a promoted model
+	@test -e .git || dvc config --local core.no_scm true
+	dvc pull --quiet data.dvc
+	dvc repro
+	@echo
+	@echo "tables and pictures   reports/lunar-dtm/tables.md"
+	@echo "alignment verdict     reports/gates/lunar-dtm.json"
+	@echo "runs and models       make ui"
+	@echo "your own image        .venv/bin/orrery predict lunar-dtm --help"
+
+test: $(INSTALLED) ## run the tests that need neither minutes, a GPU nor a browser
+	@$(ONE_THREAD) pytest -n 2
+
+lint: $(INSTALLED) ## check style, format and types
+	ruff check .
+	ruff format --check .
+	mypy
+
+bench: $(INSTALLED) ## measure against peers and limits; print a table, write reports/benchmarks.json
+	@python -m benchmarks.run
+
+ui: $(INSTALLED) ## open MLflow on this repository's runs and models
+	@orrery ui
+
+lock: $(INSTALLED) ## remake requirements.lock from the bounds in pyproject.toml
+	uv pip compile pyproject.toml $(LOCKING) --output-file requirements.lock
+
+clean: ## remove what stages and tools made; data, runs and the DVC cache stay
+	rm -rf build models reports .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# uv unpacks the 6 GB of the lock in half a minute. Where it is not at hand, pip brings the locked one.
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "orrery needs Python 3.11 or later: make PYTHON=/path/to/python3.11"; exit 2; }
+	@echo "installing what requirements.lock names into .venv (6 GB, a minute or a few)"
+	@set -euo pipefail; \
+	if command -v uv >/dev/null; then \
+		test -x $(VENV)/bin/python || uv venv --quiet --python $(PYTHON) $(VENV); \
+	else \
+		$(PYTHON) -m venv $(VENV); \
+		awk '/^[a-z]/ {keep = /^uv==/} keep' requirements.lock > $(VENV)/uv.lock; \
+		$(VENV)/bin/python -m pip install --quiet --require-hashes --requirement $(VENV)/uv.lock; \
+	fi; \
+	uv pip install --quiet --require-hashes --requirement requirements.lock; \
+	uv pip install --quiet --no-deps --editable .
+	@touch $@

@@ -1,0 +1,202 @@
+"""`orrery …`: the pipeline's stages as verbs, and predict, promote, lineage, ui.
+
+Every command imports what it needs when it runs, so that `--help` is instant.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from orrery import __version__
+from orrery.errors import OrreryError
+
+PATH = click.Path(path_type=Path)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def cli() -> None:
+    """Raw images of the Moon, Mars and Jupiter into calibrated, georeferenced maps with learned models.
+
+    \b
+    The pipeline (dvc repro runs these, each can be run by hand):
+      ingest  ->  align  ->  gate  ->  patch  ->  train  ->  evaluate  ->  tables  ->  register  ->  promote
+    A model at work:
+      orrery predict lunar-dtm --image IMAGE --dem DEM --out FOLDER
+      orrery lineage FOLDER/dtm.tif
+    """
+
+
+@cli.command()
+@click.option("--source", type=click.Choice(["twin"]), default="twin", show_default=True, help="Where scenes come from.")
+@click.option("--out", type=PATH, default=Path("data"), show_default=True, help="Folder to fill.")
+@click.option("--version/--no-version", "versioned", default=True, help="Record the folder in data.dvc (dvc add).")
+def ingest(source: str, out: Path, versioned: bool) -> None:
+    """Make the raw scenes under data/ and version them."""
+    from orrery.stages import ingest as stage
+
+    stage.run(out, versioned)
+
+
+@cli.command()
+@click.argument("system")
+def align(system: str) -> None:
+    """Bring raw scenes onto one grid and measure how well they fit."""
+    from orrery.stages import align as stage
+
+    stage.run(system)
+
+
+@cli.command()
+@click.argument("system")
+def gate(system: str) -> None:
+    """Judge the alignment; a critical failure exits with an error and names the scenes."""
+    from orrery.stages import gate as stage
+
+    stage.run(system)
+
+
+@cli.command()
+@click.argument("system")
+def patch(system: str) -> None:
+    """Cut aligned scenes into shards of patches."""
+    from orrery.stages import patch as stage
+
+    stage.run(system)
+
+
+@cli.command()
+@click.argument("system")
+@click.argument("variant")
+def train(system: str, variant: str) -> None:
+    """Train one variant; continues where a killed training stopped."""
+    from orrery.stages import train as stage
+
+    stage.run(system, variant)
+
+
+@cli.command()
+@click.argument("system")
+@click.argument("variant")
+def evaluate(system: str, variant: str) -> None:
+    """Judge a trained variant on the frozen test scenes."""
+    from orrery.stages import evaluate as stage
+
+    stage.run(system, variant)
+
+
+@cli.command()
+@click.argument("system")
+def tables(system: str) -> None:
+    """Set the paper's tables beside ours: tables.json, tables.md, pictures."""
+    from orrery.stages import tables as stage
+
+    stage.run(system)
+
+
+@cli.command()
+@click.argument("system")
+@click.argument("variant")
+def register(system: str, variant: str) -> None:
+    """Put a trained variant into the model registry, with its evidence."""
+    from orrery.stages import register as stage
+
+    stage.run(system, variant)
+
+
+@cli.command()
+@click.argument("system")
+@click.option("--version", "version", help="Version to promote [default: the challenger].")
+@click.option("--dry-run", is_flag=True, help="Say what would happen, change nothing.")
+@click.option("--rollback", is_flag=True, help="Make the previous champion champion again.")
+@click.option("--history", is_flag=True, help="List past verdicts.")
+@click.option("--allow-refusal", is_flag=True, help="Exit with 0 when the challenger is refused (for pipelines).")
+def promote(
+    system: str, version: str | None, dry_run: bool, rollback: bool, history: bool, allow_refusal: bool
+) -> None:
+    """Compare the challenger with the champion on the frozen test set; move the alias by the rules of params.yaml."""
+    from orrery.stages import promote as stage
+
+    sys.exit(stage.run(system, version, dry_run=dry_run, rollback=rollback, history=history, allow_refusal=allow_refusal))
+
+
+@cli.command()
+@click.argument("system")
+@click.option("--image", "images", type=PATH, multiple=True, required=True, help="Map-projected image; repeat for a mosaic.")
+@click.option("--dem", type=PATH, required=True, help="Coarse DEM of the area, heights in m.")
+@click.option("--out", type=PATH, required=True, help="Folder for dtm.tif, hillshade.tif, slope.tif, quicklook.png, item.json.")
+@click.option("--sun-azimuth", type=float, help="Degrees clockwise from true north [default: from the image's metadata].")
+@click.option("--sun-elevation", type=float, help="Degrees above the horizon [default: from the image's metadata].")
+@click.option("--model", default="champion", show_default=True, help="Registry alias or version.")
+@click.option("--align/--no-align", "aligned", default=True, help="Correct the image's position by the DEM first.")
+@click.option("--image-band", default=1, show_default=True, help="Band of the images to read.")
+@click.option("--dem-band", default=1, show_default=True, help="Band of the DEM to read.")
+def predict(
+    system: str,
+    images: tuple[Path, ...],
+    dem: Path,
+    out: Path,
+    sun_azimuth: float | None,
+    sun_elevation: float | None,
+    model: str,
+    aligned: bool,
+    image_band: int,
+    dem_band: int,
+) -> None:
+    """Turn whole images and a coarse DEM into a georeferenced product with its uncertainty and lineage."""
+    from orrery.stages import predict as stage
+
+    request = {
+        "images": list(images),
+        "dem": dem,
+        "sun": (sun_azimuth, sun_elevation),
+        "align": aligned,
+        "image_band": image_band,
+        "dem_band": dem_band,
+    }
+    stage.run(system, request, out, model)
+
+
+@cli.command()
+@click.argument("product", type=PATH)
+def lineage(product: Path) -> None:
+    """Follow a product back: model version, run, commit, data, source files; broken links are named."""
+    from orrery.tracking.lineage import trace
+
+    found = trace(product)
+    for line in found.lines():
+        click.echo(line)
+    sys.exit(1 if found.broken else 0)
+
+
+@cli.command()
+@click.option("--port", default=5000, show_default=True, help="Port on 127.0.0.1.")
+def ui(port: int) -> None:
+    """Open MLflow on this repository's database."""
+    from orrery.tracking.relocate import ui_command
+    from orrery.tracking.root import project_root
+
+    command = ui_command(project_root(), port)
+    os.execvp(command[0], command)
+
+
+@cli.command()
+def relocate() -> None:
+    """Repair the artifact paths of a clone that was moved (also done by itself when needed)."""
+    from orrery.tracking.relocate import relocate as repair
+    from orrery.tracking.root import project_root
+
+    click.echo(f"{repair(project_root())} paths rewritten")
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one line and exit status 2."""
+    try:
+        cli()
+    except OrreryError as error:
+        click.echo(f"orrery: {' '.join(str(error).split())}", err=True)
+        sys.exit(2)

@@ -1,0 +1,1 @@
+"""Facts of cameras and of light, with their sources."""

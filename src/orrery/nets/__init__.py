@@ -1,0 +1,1 @@
+"""Building blocks that two systems share: pure torch.nn."""

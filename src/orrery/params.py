@@ -1,0 +1,162 @@
+"""params.yaml as a validated, frozen, typed tree.
+
+The file is read as YAML 1.2 (as DVC reads it, so ``1e-3`` is a number). An unknown key, a string where a number
+belongs or a negative length is refused with the path of the key before any work starts. `scale: full` lays the
+section `full` over the rest; nothing else switches.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from orrery.errors import OrreryError
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(gt=0)]
+T = TypeVar("T", bound=BaseModel)
+Degrees = Annotated[float, Field(ge=-360, le=360, allow_inf_nan=False)]
+Incidence = Annotated[float, Field(ge=0, lt=90)]
+
+
+class Section(BaseModel):
+    """Base of every section: frozen, no unknown keys, no silent conversions (an int may serve as a float)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class SunParams(Section):
+    """A direction to the sun: azimuth clockwise from north, elevation above the horizon, degrees."""
+
+    azimuth_deg: Degrees
+    elevation_deg: Annotated[float, Field(gt=0, le=90)]
+
+
+class SiteParams(Section):
+    """One place of the twin: its terrain and the images taken of it."""
+
+    kind: Literal["flat", "mountain", "wall"]
+    suns: Annotated[list[SunParams], Field(min_length=1)]
+    adjacent_pairs: Count = 1
+
+
+class IngestParams(Section):
+    """What `orrery ingest --source twin` makes."""
+
+    gsd_m: Positive
+    strip_width_px: Count
+    height_px: Count
+    sites: Annotated[dict[str, SiteParams], Field(min_length=1)]
+    drawn_sites: Annotated[int, Field(ge=0)] = 0
+
+
+class TrainParams(Section):
+    """How every model is trained, whatever the system."""
+
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    devices: Count = 1
+    precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
+    threads: Count = 2
+    workers: Annotated[int, Field(ge=0)] = 0
+    checkpoint_every_steps: Count = 100
+    log_every_steps: Count = 10
+
+
+class TrackingParams(Section):
+    """Where runs are mirrored besides MLflow."""
+
+    wandb: Literal["off", "offline", "online"] = "off"
+    wandb_project: str = "orrery"
+
+
+class ModelRef(Section):
+    """One trained model of the pipeline: which variant of which system."""
+
+    system: str
+    variant: str
+
+
+class Params(Section):
+    """The whole of params.yaml after `scale` has been applied; `systems` holds each system's own section."""
+
+    scale: Literal["demo", "full"]
+    seed: Annotated[int, Field(ge=0)]
+    ingest: IngestParams
+    train: TrainParams
+    tracking: TrackingParams
+    models: dict[str, ModelRef]
+    systems: dict[str, dict[str, Any]]
+
+    def digest(self) -> str:
+        """SHA-256 of the resolved parameters, independent of key order and comments."""
+        return hashlib.sha256(json.dumps(self.model_dump(), sort_keys=True).encode()).hexdigest()
+
+
+def load_params(path: Path = Path("params.yaml")) -> Params:
+    """Read and validate a parameter file, each system's section included.
+
+    Raises:
+        OrreryError: the file is missing, is not YAML, or breaks the schema; the message names the key.
+    """
+    tree = _read_yaml(path)
+    overlay = tree.pop("full", {})
+    if tree.get("scale") == "full":
+        tree = overlaid(tree, overlay)
+    params = validate(Params, tree, file=path)
+    _check_models(params, path)
+    return params
+
+
+def validate(schema: type[T], tree: Any, *, file: Path, at: str = "") -> T:
+    """Build `schema` from plain data; every complaint names the path of its key."""
+    try:
+        return schema.model_validate(tree)
+    except ValidationError as error:
+        complaints = [
+            f"{'.'.join([at] * bool(at) + [str(part) for part in item['loc']])}: {item['msg'].lower()}"
+            for item in error.errors()
+        ]
+        raise OrreryError("; ".join(complaints), file=file, remedy="correct these keys") from error
+
+
+def overlaid(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with the leaves of `overlay` put over it; mappings merge, everything else is replaced."""
+    merged = dict(base)
+    for key, value in overlay.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = overlaid(merged[key], value) if both else value
+    return merged
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        tree = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise OrreryError("does not exist", file=path, remedy="run inside a clone of the project") from error
+    except (YAMLError, UnicodeDecodeError) as error:
+        problem = " ".join(str(error).split())
+        raise OrreryError(f"is not YAML 1.2 ({problem})", file=path, remedy="correct the line named") from error
+    if not isinstance(tree, dict):
+        raise OrreryError("holds no mapping", file=path, remedy="restore the file from git") from None
+    return tree
+
+
+def _check_models(params: Params, path: Path) -> None:
+    """Every model must name a system and one of its variants: found here, not an hour into the pipeline."""
+    for name, model in params.models.items():
+        variants = params.systems.get(model.system, {}).get("variants", {})
+        if model.variant not in variants or name != f"{model.system}-{model.variant}":
+            raise OrreryError(
+                f"models.{name}: no variant {model.variant!r} of a system {model.system!r}, or the name is not theirs",
+                file=path,
+                remedy="name it <system>-<variant> and describe the variant under systems.<system>.variants",
+            )

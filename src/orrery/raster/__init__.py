@@ -1,0 +1,1 @@
+"""Georeferenced arrays: read, write, resample, tile, shade, align."""

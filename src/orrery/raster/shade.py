@@ -1,0 +1,80 @@
+"""Slopes and shading of a height field, as the sun and a camera straight above would see it.
+
+Heights are (height, width) arrays, m, row 0 at the top; NaN stays NaN and spreads to its neighbours.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, assert_never
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orrery.errors import OrreryError
+from orrery.instruments.photometry import Sun, hapke, lambert, lommel_seeliger, lunar_lambert
+
+Array = NDArray[np.float32]
+ShadingModel = Literal["lunar-lambert", "lambert", "lommel-seeliger", "hapke"]
+
+
+def slopes(height_m: Array, gsd_m: float) -> tuple[Array, Array]:
+    """Height differences per metre, (dz/dx to the right, dz/dy upwards), by central differences.
+
+    Raises:
+        OrreryError: fewer than two rows or columns.
+    """
+    if min(height_m.shape) < 2:
+        raise OrreryError(
+            f"a height field of {height_m.shape[0]} x {height_m.shape[1]} has no slopes",
+            remedy="give at least 2 x 2 pixels",
+        )
+    down, right = np.gradient(np.asarray(height_m, np.float32), np.float32(gsd_m))
+    return right, -down
+
+
+def slope_deg(height_m: Array, gsd_m: float) -> Array:
+    """Steepest slope, degrees from the horizontal."""
+    return np.asarray(np.degrees(np.arctan(np.hypot(*slopes(height_m, gsd_m)))), np.float32)
+
+
+def shade(height_m: Array, gsd_m: float, sun: Sun, model: ShadingModel = "lunar-lambert") -> Array:
+    """Reflectance over that of flat ground under the same sun, seen from straight above.
+
+    Facets turned away from the sun get 0; shadows cast by other facets are not drawn.
+    """
+    dz_dx, dz_dy = slopes(height_m, gsd_m)
+    right, up, zenith = sun.vector()
+    mu = 1 / np.sqrt(1 + dz_dx**2 + dz_dy**2)
+    mu0 = np.maximum((zenith - right * dz_dx - up * dz_dy) * mu, 0)
+    flat = _reflectance(np.full(1, zenith), np.ones(1), sun, model)[0]
+    return np.asarray(_reflectance(mu0, mu, sun, model) / flat, np.float32)
+
+
+def hillshade_u8(
+    height_m: Array, gsd_m: float, sun: Sun | None = None, exaggeration: float = 1.0
+) -> NDArray[np.uint8]:
+    """Lambert shading as 8-bit gray for pictures: flat ground is mid-gray under any sun, invalid pixels are 0.
+
+    Args:
+        height_m: heights.
+        gsd_m: pixel size, m.
+        sun: direction; the cartographers' north-west at 45 degrees when left out.
+        exaggeration: factor on the heights.
+    """
+    gray = shade(np.asarray(height_m, np.float32) * np.float32(exaggeration), gsd_m, sun or Sun(315, 45), "lambert")
+    return np.where(np.isfinite(gray), np.clip(128 * gray, 1, 255), 0).astype(np.uint8)
+
+
+def _reflectance(mu0: Array, mu: Array, sun: Sun, model: ShadingModel) -> Array:
+    """Reflectance for cosines of incidence and emission; the phase angle is the sun's incidence (nadir view)."""
+    match model:
+        case "lunar-lambert":
+            return lunar_lambert(mu0, mu, sun.incidence_deg)
+        case "lambert":
+            return lambert(mu0, mu)
+        case "lommel-seeliger":
+            return lommel_seeliger(mu0, mu)
+        case "hapke":
+            return hapke(mu0, mu, sun.incidence_deg)
+        case _:
+            assert_never(model)

@@ -1,0 +1,153 @@
+"""Tiles with overlap over a raster of any size, and their blending one band of rows at a time.
+
+Each tile is weighted by a trapezoid in each direction: it rises linearly over the overlap with the tile before it, falls
+over the overlap with the next one, and keeps its full weight at the raster's border. Running sums hold only the rows
+that a later tile can still reach.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import ceil
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orrery.errors import OrreryError
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Tiles along one direction of a raster.
+
+    Attributes:
+        size: pixels of the raster.
+        tile: pixels of a tile, never more than the raster has.
+        starts: first pixels of the tiles, ascending; every pixel is in a tile.
+    """
+
+    size: int
+    tile: int
+    starts: tuple[int, ...]
+
+    @classmethod
+    def over(cls, size: int, tile: int, overlap: int) -> Axis:
+        """Cover `size` pixels with the fewest tiles that overlap by `overlap` pixels or more, evenly spread.
+
+        Raises:
+            OrreryError: the overlap leaves a tile no pixel of its own.
+        """
+        if not 0 <= overlap < tile:
+            raise OrreryError(
+                f"tiles of {tile} px cannot overlap by {overlap} px",
+                file="params.yaml",
+                remedy="make the overlap smaller than the tile",
+            )
+        if size <= tile:
+            return cls(size, size, (0,))
+        count = ceil((size - overlap) / (tile - overlap))
+        return cls(size, tile, tuple(round(i * (size - tile) / (count - 1)) for i in range(count)))
+
+    def finished(self, index: int) -> int:
+        """Pixels from the start that no tile after `index` reaches."""
+        return self.starts[index + 1] if index + 1 < len(self.starts) else self.size
+
+    def weights(self, index: int) -> Array:
+        """(tile,) trapezoid of one tile, in (0, 1]; the weights of two overlapping tiles add up to 1."""
+        start, ramps = self.starts[index], np.ones((2, self.tile))
+        if index > 0:
+            ramps[0] = _rise(self.tile, self.starts[index - 1] + self.tile - start)
+        if index + 1 < len(self.starts):
+            ramps[1] = _rise(self.tile, start + self.tile - self.starts[index + 1])[::-1]
+        return np.asarray(ramps.min(axis=0), np.float32)
+
+
+def _rise(length: int, overlap: int) -> NDArray[np.float64]:
+    """Linear rise over the first `overlap` pixels, then 1; its mirror image is its complement."""
+    return np.asarray(np.minimum((np.arange(length) + 0.5) / max(overlap, 0.5), 1.0), float)
+
+
+@dataclass
+class RowBlender:
+    """Weighted means of overlapping tiles, added from top to bottom; finished rows leave at the top.
+
+    Attributes:
+        width: pixels of a row.
+        planes: values a pixel.
+        first_row: the raster's row that the sums begin with.
+        sums: (planes + 1, rows, width) running sums of weight times value, and of weight in the last plane.
+    """
+
+    width: int
+    planes: int
+    first_row: int = 0
+    sums: Array = field(default_factory=lambda: np.zeros((0, 0, 0), np.float32))
+
+    def __post_init__(self) -> None:
+        if not self.sums.size:
+            self.sums = np.zeros((self.planes + 1, 0, self.width), np.float32)
+
+    def add(self, row: int, column: int, weight: Array, values: Sequence[Array]) -> None:
+        """Add a tile.
+
+        Args:
+            row: the raster's row under the tile's first one; not above rows that have been finished.
+            column: the raster's column under the tile's first one.
+            weight: (H, W) positive.
+            values: one (H, W) array a plane; pixels where the first is NaN add nothing.
+        """
+        height, width = weight.shape
+        self._reach(row + height)
+        part = self.sums[:, row - self.first_row : row - self.first_row + height, column : column + width]
+        valid = np.isfinite(values[0])
+        if valid.all():
+            for plane, value in zip(part, values, strict=False):
+                plane += weight * value
+            part[-1] += weight
+            return
+        weight = np.where(valid, weight, np.float32(0))
+        for plane, value in zip(part, values, strict=False):
+            plane += weight * np.where(valid, value, np.float32(0))
+        part[-1] += weight
+
+    def finish(self, stop: int) -> Array:
+        """(planes, rows, width) weighted means of the rows before `stop`, which leave; NaN where no tile was valid."""
+        self._reach(stop)
+        done, self.sums = np.split(self.sums, [stop - self.first_row], axis=1)
+        self.sums, self.first_row = self.sums.copy(), stop
+        with np.errstate(invalid="ignore"):
+            return np.asarray(done[:-1] / done[-1:], np.float32)
+
+    def _reach(self, stop: int) -> None:
+        missing = stop - self.first_row - self.sums.shape[1]
+        if missing > 0:
+            fresh = np.zeros((self.planes + 1, missing, self.width), np.float32)
+            self.sums = np.concatenate([self.sums, fresh], axis=1)
+
+
+def stretch(field_values: Array, rows: NDArray[Any], columns: NDArray[Any]) -> Array:
+    """Bilinear values of a small field at every crossing of fractional `rows` and `columns`; constant beyond its edge.
+
+    Args:
+        field_values: (h, w).
+        rows: (H,) positions in the field, px.
+        columns: (W,) positions in the field, px.
+
+    Returns:
+        (H, W) values. Separable, so it costs a multiple of a copy.
+    """
+    along = _interpolate(np.asarray(field_values, np.float32), rows)
+    return np.ascontiguousarray(_interpolate(along.T, columns).T)
+
+
+def _interpolate(values: Array, positions: NDArray[Any]) -> Array:
+    """Linear interpolation along the first axis."""
+    place = np.clip(np.asarray(positions, float), 0, len(values) - 1)
+    below = np.minimum(place.astype(int), max(len(values) - 2, 0))
+    share = (place - below).astype(np.float32)[:, None]
+    above = np.minimum(below + 1, len(values) - 1)
+    return np.asarray(values[below] * (1 - share) + values[above] * share, np.float32)

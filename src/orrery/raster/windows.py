@@ -1,0 +1,113 @@
+"""Rasters that are read window by window: moved, warped onto another grid, or reduced, without being held whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil, floor
+from typing import Literal, Protocol
+
+import numpy as np
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.warp import transform_bounds
+
+from orrery.raster.grid import Grid
+from orrery.raster.io import Raster, resample
+
+Array = NDArray[np.float32]
+Span = tuple[int, int, int, int]
+WARP_MARGIN_PX = 4  # half-width of a cubic kernel, and one for rounding
+READ_ROWS = 256  # about one block of a tiled file
+
+
+class Windows(Protocol):
+    """What `raster.io.open_windows` gives, and everything here."""
+
+    @property
+    def grid(self) -> Grid:
+        """Where it lies."""
+        ...
+
+    def read(self, row: int, column: int, height: int, width: int) -> Array:
+        """(height, width) values from (row, column) on, which may reach beyond the raster; NaN where there is none."""
+        ...
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A raster's pixels with another geotransform."""
+
+    source: Windows
+    grid: Grid
+
+    def read(self, row: int, column: int, height: int, width: int) -> Array:
+        """The source's window."""
+        return self.source.read(row, column, height, width)
+
+
+@dataclass(frozen=True)
+class Warped:
+    """A raster resampled onto another grid, which may have another coordinate system of the same body."""
+
+    source: Windows
+    grid: Grid
+    method: Literal["bilinear", "cubic", "average"] = "cubic"
+
+    def read(self, row: int, column: int, height: int, width: int) -> Array:
+        """Resample the source pixels under this window only."""
+        grid = self.grid.window(row, column, height, width)
+        span = covered(self.source.grid, grid, WARP_MARGIN_PX)
+        if span is None:
+            return np.full((height, width), np.nan, np.float32)
+        part = Raster(self.source.read(*span), self.source.grid.window(*span))
+        return resample(part, grid, method=self.method).values
+
+
+def covered(source: Grid, target: Grid, margin_px: int) -> Span | None:
+    """The window (row, column, height, width) of `source` under `target` with a margin; None where they do not meet."""
+    bounds = target.bounds
+    if source.crs != target.crs:
+        bounds = transform_bounds(target.crs, source.crs, *bounds)
+    left, bottom, right, top = bounds
+    rows, columns = source.rowcol([left, right, right, left], [top, top, bottom, bottom])
+    extra = margin_px * max(1.0, target.gsd_m / source.gsd_m)
+    start_row, stop_row = max(floor(rows.min() - extra), 0), min(ceil(rows.max() + extra) + 1, source.height)
+    start, stop = max(floor(columns.min() - extra), 0), min(ceil(columns.max() + extra) + 1, source.width)
+    if stop_row <= start_row or stop <= start:
+        return None
+    return start_row, start, stop_row - start_row, stop - start
+
+
+def coarser(grid: Grid, factor: int) -> Grid:
+    """The grid of `factor` x `factor` blocks of pixels; the last ones may reach beyond it."""
+    transform = grid.transform * Affine.scale(factor)
+    return Grid(grid.crs, transform, ceil(grid.height / factor), ceil(grid.width / factor))
+
+
+def reduced(source: Windows, factor: int) -> Raster:
+    """Means of the valid pixels of `factor` x `factor` blocks, read band by band; NaN for blocks without any."""
+    grid = coarser(source.grid, factor)
+    rows_at_once = max(READ_ROWS // factor, 1)
+    out = np.full(grid.shape, np.nan, np.float32)
+    for start in range(0, grid.height, rows_at_once):
+        count = min(rows_at_once, grid.height - start)
+        values = source.read(start * factor, 0, count * factor, grid.width * factor)
+        out[start : start + count] = block_means(values, factor)
+    return Raster(out, grid)
+
+
+def block_means(values: Array, factor: int) -> Array:
+    """(H / factor, W / factor) means of the finite values of each block."""
+    if factor == 1:
+        return values
+    valid = np.isfinite(values)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(
+            _sums(np.where(valid, values, np.float32(0)), factor) / _sums(valid, factor), np.float32
+        )
+
+
+def _sums(values: NDArray[np.float32] | NDArray[np.bool_], factor: int) -> Array:
+    height, width = values.shape[0] // factor, values.shape[1] // factor
+    down = values.reshape(height, factor, -1).sum(axis=1, dtype=np.float32)
+    return np.asarray(down.reshape(height, width, factor).sum(axis=2), np.float32)

@@ -1,0 +1,19 @@
+"""evaluate: judge a trained variant on the frozen test scenes."""
+
+from __future__ import annotations
+
+from orrery.files import replacing, write_json
+from orrery.params import load_params
+from orrery.stages.trained import load_trained
+from orrery.systems.base import Workspace, get_section, get_system
+
+
+def run(system: str, variant: str) -> None:
+    """Write reports/<system>/<variant>/{metrics.json, pictures}."""
+    params, work = load_params(), Workspace(system)
+    section = get_section(params, system)
+    trained = load_trained(get_system(system), section, variant, work)
+    with replacing(work.reports / variant) as temporary:
+        temporary.mkdir()
+        metrics = get_system(system).evaluate(trained, work.aligned, section, temporary)
+        write_json(temporary / "metrics.json", metrics)

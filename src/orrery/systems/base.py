@@ -1,0 +1,179 @@
+"""What a system must offer, so that the stages and the command line need to know nothing else about it.
+
+A system is a task (what goes in, what comes out, how it is judged); networks are variants inside it. Its module
+registers one instance under the entry-point group ``orrery.systems``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from orrery.errors import OrreryError
+from orrery.params import Params, Section, validate
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pytorch_lightning as pl
+    from torch import Tensor, nn
+
+    from orrery.gates import ExpectationParams
+
+GROUP = "orrery.systems"
+P = TypeVar("P", bound=Section)
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Where the files of one system are, relative to the project root."""
+
+    system: str
+    root: Path = Path()
+
+    @property
+    def data(self) -> Path:
+        """Raw scenes, immutable."""
+        return self.root / "data"
+
+    @property
+    def aligned(self) -> Path:
+        """Aligned scenes and pairs.parquet."""
+        return self.root / "build" / self.system / "aligned"
+
+    @property
+    def patches(self) -> Path:
+        """Shards and their index."""
+        return self.root / "build" / self.system / "patches"
+
+    @property
+    def reports(self) -> Path:
+        """Tables and pictures."""
+        return self.root / "reports" / self.system
+
+    @property
+    def gate_verdict(self) -> Path:
+        """The sorted JSON verdict of the gate."""
+        return self.root / "reports" / "gates" / f"{self.system}.json"
+
+    def model(self, variant: str) -> Path:
+        """Weights, recipe, parameters and run id of a trained variant."""
+        return self.root / "models" / self.system / variant
+
+    def scratch(self, variant: str) -> Path:
+        """Checkpoints of a training under way, kept over a kill."""
+        return self.root / "build" / self.system / "training" / variant
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network with everything else that is needed to use it, as plain data."""
+
+    network: Callable[[Tensor], Tensor]
+    recipe: Mapping[str, Any]
+
+
+class System(ABC, Generic[P]):
+    """One task, from raw scene to judged model. `section` is the system's validated part of params.yaml.
+
+    Attributes:
+        name: as in params.yaml and on the command line.
+        section_type: the pydantic model of its section.
+    """
+
+    name: str
+    section_type: type[P]
+
+    @abstractmethod
+    def align(self, data: Path, out: Path, section: P, seed: int) -> pd.DataFrame:
+        """Bring every scene of `data` onto one grid under `out`; return one row a pair of what was measured."""
+
+    @abstractmethod
+    def expectations(self, section: P) -> Mapping[str, ExpectationParams]:
+        """What the gate asks of that table."""
+
+    @abstractmethod
+    def patch(self, aligned: Path, out: Path, section: P, seed: int) -> None:
+        """Cut aligned scenes into shards."""
+
+    @abstractmethod
+    def data(self, patches: Path, section: P, variant: str, seed: int, workers: int) -> pl.LightningDataModule:
+        """Batches for a variant. Its attribute `first_step` is set when a training resumes."""
+
+    @abstractmethod
+    def task(self, section: P, variant: str) -> pl.LightningModule:
+        """The module to train, with its network in the attribute `net`."""
+
+    @abstractmethod
+    def schedule(self, section: P, variant: str) -> Schedule:
+        """Length and averaging of a variant's training."""
+
+    @abstractmethod
+    def recipe(self, task: pl.LightningModule, patches: Path, section: P, variant: str) -> Mapping[str, Any]:
+        """What a user of the trained network must know besides its weights, as plain data."""
+
+    @abstractmethod
+    def network(self, section: P, variant: str) -> nn.Module:
+        """The bare network of a variant, for its weights to be loaded into."""
+
+    @abstractmethod
+    def example(self, section: P, variant: str) -> Tensor:
+        """An input to export the network with: batch of two or more, height and width unequal."""
+
+    @abstractmethod
+    def evaluate(self, trained: Trained, aligned: Path, section: P, out: Path | None) -> dict[str, Any]:
+        """Judge a trained variant on the test scenes; pictures go under `out`.
+
+        Returns:
+            Plain data with a mapping ``scenes``: scene -> metric -> value, on which promotion decides.
+        """
+
+    @abstractmethod
+    def tables(self, workspace: Workspace, section: P, commit: str) -> None:
+        """Collect all evaluations into reports/<system>/{tables.json, tables.md, pictures}."""
+
+    @abstractmethod
+    def predict(self, trained: Trained, request: Mapping[str, Any], out: Path, section: P, tags: Mapping[str, str]) -> str:
+        """Apply a trained network to a whole scene; return what was written, in one line."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long a training lasts and how its weights are averaged."""
+
+    steps: int
+    ema_decay: float
+    gradient_clip: float
+
+
+@cache
+def systems() -> Mapping[str, System[Any]]:
+    """All systems that are installed, by name."""
+    return {entry.name: entry.load() for entry in entry_points(group=GROUP)}
+
+
+def get_system(name: str) -> System[Any]:
+    """The system called `name`.
+
+    Raises:
+        OrreryError: there is none.
+    """
+    known = systems()
+    if name not in known:
+        raise OrreryError(f"no system {name!r}", remedy=f"choose one of {', '.join(sorted(known))}")
+    return known[name]
+
+
+def get_section(params: Params, name: str, file: Path = Path("params.yaml")) -> Any:
+    """The validated section of a system.
+
+    Raises:
+        OrreryError: the section is missing or breaks the system's schema; the message names the key.
+    """
+    if name not in params.systems:
+        raise OrreryError(f"systems.{name} is missing", file=file, remedy="add the section")
+    return validate(get_system(name).section_type, params.systems[name], file=file, at=f"systems.{name}")

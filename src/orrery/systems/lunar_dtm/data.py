@@ -1,0 +1,114 @@
+"""Patches as batches: the data set and the LightningDataModule of lunar-dtm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytorch_lightning as pl
+import torch
+from numpy.typing import NDArray
+from safetensors import safe_open
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from orrery.errors import OrreryError
+from orrery.instruments.photometry import Sun
+from orrery.seeds import stream
+from orrery.systems.lunar_dtm.features import Planes
+from orrery.systems.lunar_dtm.recipes import Encoded, Recipe
+
+Batch = dict[str, Tensor]
+Array = NDArray[np.float32]
+
+
+class PatchDataset(Dataset[Batch]):
+    """The patches of one set, encoded by a recipe.
+
+    An item has `inputs` (C, H, W), `target`, `base` and boolean `valid`, all (1, H, W); see `recipes.Encoded`.
+    """
+
+    def __init__(self, root: Path, subset: str, recipe: Recipe) -> None:
+        index = pd.read_parquet(root / "index.parquet")
+        self.index = index[index["set"] == subset].reset_index(drop=True)
+        if self.index.empty:
+            raise OrreryError(f"no patches of the set {subset!r}", file=root, remedy="check the split, run patch again")
+        self.root, self.recipe = root, recipe
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, number: int) -> Batch:
+        return self.item(number)[0]
+
+    def item(self, number: int) -> tuple[Batch, Encoded, Array]:
+        """A patch as tensors, its encoding (the way back to heights), and its true heights, (H, W) px."""
+        row = self.index.iloc[number]
+        with safe_open(self.root / row["shard"], "numpy") as shard:
+            patch = {name: shard.get_slice(name)[row["position"]].astype(np.float32) for name in shard.keys()}  # noqa: SIM118
+        sun = Sun(float(row["sun_azimuth_deg"]), float(row["sun_elevation_deg"]))
+        planes = Planes(
+            patch["brightness"], patch["rendered"], patch["photoclinometry"], patch["coarse"], sun, float(row["gsd_m"])
+        )
+        encoded, truth = self.recipe.encode(planes), patch["coarse"] + patch["residual"]
+        target = encoded.target(truth)
+        valid = np.isfinite(target)
+        arrays = {"inputs": encoded.inputs, "base": encoded.base, "target": np.where(valid, target, 0)}
+        batch = {name: torch.from_numpy(np.ascontiguousarray(array, np.float32)) for name, array in arrays.items()}
+        return {**batch, "valid": torch.from_numpy(valid.copy())}, encoded, truth
+
+
+class SeededBatches(Sampler[list[int]]):
+    """`steps` batches in a random order that depends on the seed and the step alone.
+
+    A training resumed at any step sees the very batches that it would have seen undisturbed.
+    """
+
+    def __init__(self, size: int, batch_size: int, steps: int, seed: int, first_step: int = 0) -> None:
+        self.size, self.batch_size, self.steps, self.seed, self.first_step = size, batch_size, steps, seed, first_step
+
+    def __len__(self) -> int:
+        return self.steps - self.first_step
+
+    def __iter__(self) -> Iterator[list[int]]:
+        epoch, order = -1, np.empty(0, int)
+        for step in range(self.first_step, self.steps):
+            picks = []
+            for draw in range(step * self.batch_size, (step + 1) * self.batch_size):
+                if draw // self.size != epoch:
+                    epoch = draw // self.size
+                    order = stream(self.seed, "batches", epoch).permutation(self.size)
+                picks.append(int(order[draw % self.size]))
+            yield picks
+
+
+class PatchData(pl.LightningDataModule):
+    """Training and validation patches.
+
+    Args:
+        root: what the patch stage wrote.
+        recipe: how planes become inputs.
+        batch_size: patches a step.
+        steps: length of the training.
+        seed: of the order of the batches.
+        workers: loader processes.
+    """
+
+    def __init__(self, root: Path, recipe: Recipe, batch_size: int, steps: int, seed: int, workers: int = 0) -> None:
+        super().__init__()
+        self.root, self.recipe, self.batch_size = root, recipe, batch_size
+        self.steps, self.seed, self.workers = steps, seed, workers
+        self.first_step = 0
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Seeded batches, from `first_step` on."""
+        data = PatchDataset(self.root, "train", self.recipe)
+        sampler = SeededBatches(len(data), self.batch_size, self.steps, self.seed, self.first_step)
+        return DataLoader(data, batch_sampler=sampler, num_workers=self.workers)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """All validation patches, in order."""
+        data = PatchDataset(self.root, "validation", self.recipe)
+        return DataLoader(data, batch_size=self.batch_size, num_workers=self.workers)

@@ -1,0 +1,1 @@
+"""The networks of lunar-dtm: pure torch.nn, one file each."""

@@ -1,0 +1,100 @@
+"""lunar-dtm as the stages see it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from orrery.files import read_json
+from orrery.gates import ExpectationParams
+from orrery.raster.scene import list_scenes
+from orrery.systems.base import Schedule, System, Trained, Workspace
+from orrery.systems.lunar_dtm.align import align_scenes
+from orrery.systems.lunar_dtm.calibration import calibrated
+from orrery.systems.lunar_dtm.data import PatchData
+from orrery.systems.lunar_dtm.evaluate import evaluate
+from orrery.systems.lunar_dtm.model import TerrainModel
+from orrery.systems.lunar_dtm.params import LunarParams
+from orrery.systems.lunar_dtm.patches import make_patches
+from orrery.systems.lunar_dtm.photoclinometry import Spectra
+from orrery.systems.lunar_dtm.predict import predict
+from orrery.systems.lunar_dtm.recipes import make_recipe
+from orrery.systems.lunar_dtm.tables import write_tables
+from orrery.systems.lunar_dtm.task import TerrainTask
+
+
+class LunarDTM(System[LunarParams]):
+    """Terrain at image resolution from one NAC image and a coarse DEM."""
+
+    name = "lunar-dtm"
+    section_type = LunarParams
+
+    def align(self, data: Path, out: Path, section: LunarParams, seed: int) -> pd.DataFrame:
+        """NAC-R to NAC-L, and the SLDEM to both; neighbours are chained."""
+        return pd.DataFrame(align_scenes(list_scenes(data / "moon"), out, section.align, seed))
+
+    def expectations(self, section: LunarParams) -> Mapping[str, ExpectationParams]:
+        """The section's `gate`."""
+        return section.gate
+
+    def patch(self, aligned: Path, out: Path, section: LunarParams, seed: int) -> None:
+        """Cut training and validation scenes."""
+        make_patches(aligned, out, section, seed)
+
+    def data(self, patches: Path, section: LunarParams, variant: str, seed: int, workers: int) -> PatchData:
+        """Patches as the variant's recipe wants them."""
+        params = section.variants[variant]
+        options = params.optimiser
+        return PatchData(patches, make_recipe(params.recipe), options.batch_size, options.steps, seed, workers)
+
+    def task(self, section: LunarParams, variant: str) -> TerrainTask:
+        """The variant's network, losses and optimiser."""
+        return TerrainTask(section.variants[variant])
+
+    def schedule(self, section: LunarParams, variant: str) -> Schedule:
+        """The variant's number of steps."""
+        options = section.variants[variant].optimiser
+        return Schedule(options.steps, options.ema_decay, options.gradient_clip)
+
+    def recipe(self, task: pl.LightningModule, patches: Path, section: LunarParams, variant: str) -> Mapping[str, Any]:
+        """The variant, the spectra, and the 1-sigma calibrated on the validation patches."""
+        spectra = Spectra(**read_json(patches / "spectra.json"))
+        model = TerrainModel(variant, task.eval(), section.variants[variant], spectra)
+        return calibrated(model, patches).recipe()
+
+    def network(self, section: LunarParams, variant: str) -> nn.Module:
+        """The bare network."""
+        net = self.task(section, variant).net
+        assert isinstance(net, nn.Module)
+        return net
+
+    def example(self, section: LunarParams, variant: str) -> Tensor:
+        """Noise: export looks at shapes only."""
+        channels = make_recipe(section.variants[variant].recipe).channels
+        return torch.from_numpy(np.zeros((2, channels, 96, 160), np.float32))
+
+    def evaluate(self, trained: Trained, aligned: Path, section: LunarParams, out: Path | None) -> dict[str, Any]:
+        """Judge on the test and extra scenes."""
+        return evaluate(TerrainModel.from_recipe(dict(trained.recipe), trained.network), aligned, section, out)
+
+    def tables(self, workspace: Workspace, section: LunarParams, commit: str) -> None:
+        """Baselines and all variants, beside the paper's rows."""
+        write_tables(workspace, section, commit)
+
+    def predict(
+        self, trained: Trained, request: Mapping[str, Any], out: Path, section: LunarParams, tags: Mapping[str, str]
+    ) -> str:
+        """A whole scene to a COG with its STAC item."""
+        model = TerrainModel.from_recipe(dict(trained.recipe), trained.network)
+        summary = predict(model=model, out=out, params=section.predict, tags=tags, **request)
+        return str(summary)
+
+
+SYSTEM = LunarDTM()

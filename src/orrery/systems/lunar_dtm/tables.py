@@ -1,0 +1,139 @@
+"""The paper's tables beside ours: rows {table, row, metric, paper, ours, interval, seeds, data, commit}."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from orrery.errors import OrreryError
+from orrery.files import read_json, replacing, write_json, write_text
+from orrery.systems.base import Workspace
+from orrery.systems.lunar_dtm.evaluate import evaluate
+from orrery.systems.lunar_dtm.model import TerrainModel
+from orrery.systems.lunar_dtm.params import LunarParams
+from orrery.systems.lunar_dtm.photoclinometry import Spectra
+from orrery.systems.lunar_dtm.plots import illumination_plot, quality_plot
+
+BASELINES = ("bicubic", "photoclinometry")
+KINDS = ("flat", "mountain", "wall")
+# Chen et al. 2022, Table I: delta_0.1, delta_0.25, delta_0.5, REL, MSE
+PAPER_TABLE_1 = {
+    "earlier-network": (0.357, 0.623, 0.798, 0.184, 0.340),
+    "stem-7x7": (0.343, 0.621, 0.804, 0.190, 0.335),
+    "deconvolution": (0.352, 0.620, 0.799, 0.193, 0.350),
+    "no-normal-loss": (0.365, 0.626, 0.800, 0.192, 0.382),
+    "no-gradient-loss": (0.360, 0.627, 0.805, 0.194, 0.370),
+    "dlunardtmnet": (0.363, 0.630, 0.805, 0.173, 0.318),
+}
+TABLE_1_METRICS = ("delta_0.1", "delta_0.25", "delta_0.5", "rel", "mse")
+# Chen et al. 2022, section III-B1: mean absolute difference to SLDEM over six illuminations of the CE-3 site
+PAPER_MAE_TO_COARSE_M = 1.56
+METRES = ("rmse_m", "mae_m", "re_1m", "re_2m", "re_4m", "re_10m", "slope_mae_deg", "rmse_to_coarse_m",
+          "effective_resolution_m", "slope_error_along_sun", "slope_error_across_sun", "coverage_1sigma")  # fmt: skip
+Row = dict[str, Any]
+
+
+def write_tables(work: Workspace, section: LunarParams, commit: str) -> None:
+    """Judge the baselines, gather every variant's metrics, write tables.json, tables.md and the plots."""
+    results = {name: _baseline(name, work, section) for name in BASELINES}
+    for variant in section.variants:
+        metrics = work.reports / variant / "metrics.json"
+        if metrics.exists():
+            results[variant] = read_json(metrics)
+    if section.champion_variant not in results:
+        raise OrreryError("has no metrics.json", file=work.reports / section.champion_variant, remedy="run evaluate first")
+    rows = [{**row, "seeds": 1, "data": "twin", "commit": commit} for row in _rows(results)]
+    with replacing(work.reports / "tables") as out:
+        out.mkdir()
+        write_json(out / "tables.json", rows)
+        write_text(out / "tables.md", markdown(rows, section.champion_variant))
+        for name in BASELINES:
+            write_json(out / f"{name}.json", results[name])
+        quality_plot(rows, out / "quality.png")
+        illumination_plot(results, out / "illumination.png")
+
+
+def _baseline(name: str, work: Workspace, section: LunarParams) -> dict[str, Any]:
+    spectra = Spectra(**read_json(work.patches / "spectra.json"))
+    return evaluate(TerrainModel(name, None, None, spectra), work.aligned, section, None)
+
+
+def _rows(results: Mapping[str, Mapping[str, Any]]) -> Iterator[Row]:
+    for name, result in results.items():
+        yield from _table_1(name, result)
+        yield from _terrain(name, result)
+        yield from _illumination(name, result)
+
+
+def _table_1(name: str, result: Mapping[str, Any]) -> Iterator[Row]:
+    """Table I: every test scene together, true alignment (the paper's tiles are co-registered products)."""
+    paper = PAPER_TABLE_1.get(name, (None,) * len(TABLE_1_METRICS))
+    for metric, figure in zip(TABLE_1_METRICS, paper, strict=True):
+        values = _values(result, f"{metric}@true", KINDS)
+        yield _row("paper Table I", name, metric, figure, values)
+
+
+def _terrain(name: str, result: Mapping[str, Any]) -> Iterator[Row]:
+    """In metres, by terrain, at true alignment and at the pipeline's own."""
+    for suffix, table in (("@true", "true alignment"), ("", "pipeline alignment")):
+        for kind in KINDS:
+            for metric in METRES:
+                values = _values(result, metric + suffix, (kind,))
+                yield _row(f"{kind}, {table}", name, metric, None, values)
+
+
+def _illumination(name: str, result: Mapping[str, Any]) -> Iterator[Row]:
+    """The six-illumination study: agreement with each other and with the coarse DEM."""
+    for site in result["sites"].values():
+        yield _row("six illuminations", name, "cross_sun_spread_m", None, [site["cross_sun_spread_m"]])
+        yield _row("six illuminations", name, "pairwise_mae_m", None, [site["pairwise_mae_m"]])
+    rows = [row for scene, row in result["scenes"].items() if scene.startswith("suns-")]
+    if rows:
+        to_coarse = [row["rmse_to_coarse_m"] for row in rows]
+        yield _row("six illuminations", name, "rmse_to_coarse_m", PAPER_MAE_TO_COARSE_M, to_coarse)
+
+
+def _values(result: Mapping[str, Any], metric: str, kinds: Iterable[str]) -> list[float]:
+    chosen = set(kinds)
+    scenes = result["scenes"].items()
+    rows = [row for scene, row in scenes if row["kind"] in chosen and row["site"].startswith("test-")]
+    return [row[metric] for row in rows if row.get(metric) is not None]
+
+
+def _row(table: str, name: str, metric: str, paper: float | None, values: list[float]) -> Row:
+    """Mean over scenes, with their range as interval where there are several."""
+    finite = [value for value in values if np.isfinite(value)]
+    interval = [round(min(finite), 4), round(max(finite), 4)] if len(finite) > 1 else None
+    ours = round(float(np.mean(finite)), 4) if finite else None
+    return {"table": table, "row": name, "metric": metric, "paper": paper, "ours": ours, "interval": interval}
+
+
+def markdown(rows: list[Row], champion: str) -> str:
+    """One Markdown table a table, a line a variant."""
+    parts = ["# lunar-dtm: the paper's figures beside ours\n", _preface(champion)]
+    for table in dict.fromkeys(row["table"] for row in rows):
+        mine = [row for row in rows if row["table"] == table]
+        metrics = list(dict.fromkeys(row["metric"] for row in mine))
+        parts.append(f"\n## {table}\n")
+        parts.append("| variant | " + " | ".join(metrics) + " |")
+        parts.append("|---" * (len(metrics) + 1) + "|")
+        for name in dict.fromkeys(row["row"] for row in mine):
+            cells = {row["metric"]: _cell(row) for row in mine if row["row"] == name}
+            parts.append(f"| {name} | " + " | ".join(cells.get(metric, "") for metric in metrics) + " |")
+    return "\n".join(parts) + "\n"
+
+
+def _preface(champion: str) -> str:
+    return (
+        "All figures are of the twin's test scenes; one seed. Where the paper gives a figure it stands in brackets: it was\n"
+        "measured on real NAC stereo models, so the columns compare methods, not numbers. `@true` alignment uses the\n"
+        f"twin's known geometry, the pipeline's is what align found. {champion} is the model that is promoted.\n"
+    )
+
+
+def _cell(row: Row) -> str:
+    ours = "–" if row["ours"] is None else f"{row['ours']:.3g}"
+    return f"{ours} ({row['paper']:g})" if row["paper"] is not None else ours

@@ -1,0 +1,95 @@
+"""The LightningModule of lunar-dtm: the same for every network and recipe."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from orrery.systems.lunar_dtm.data import Batch
+from orrery.systems.lunar_dtm.losses import Surfaces, weighted
+from orrery.systems.lunar_dtm.nets.dlunardtmnet import DLunarDTMNet
+from orrery.systems.lunar_dtm.nets.unet import HalfResolutionUNet
+from orrery.systems.lunar_dtm.params import OptimiserParams, UNetParams, VariantParams
+from orrery.systems.lunar_dtm.recipes import make_recipe
+
+STEP_DECAYS = 4  # the paper divides its rate by ten every five of twenty epochs
+
+
+class TerrainTask(pl.LightningModule):
+    """Learns heights from patches.
+
+    Args:
+        variant: network, recipe, loss weights and optimiser.
+    """
+
+    monitor = "val/rmse"  #: root mean square height error on the validation patches, in the units of the target
+
+    def __init__(self, variant: VariantParams) -> None:
+        super().__init__()
+        self.save_hyperparameters(variant.model_dump())
+        self.variant = variant
+        self.net = self.configure_network()
+
+    def configure_network(self) -> nn.Module:
+        """The network that the variant names."""
+        network = self.variant.network
+        if isinstance(network, UNetParams):
+            return HalfResolutionUNet(make_recipe(self.variant.recipe).channels, network.widths)
+        return DLunarDTMNet(network.size, network.stem_kernel, network.upsampling)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with warm-up, then cosine to zero or the paper's steps."""
+        options = self.variant.optimiser
+        optimiser = torch.optim.AdamW(self.parameters(), options.learning_rate, weight_decay=options.weight_decay)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate_factor(step, options))
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Map (N, C, H, W) inputs to (N, 1 or 2, H, W): heights in target units, log sigma."""
+        out: Tensor = self.net(inputs)
+        return out
+
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        """The weighted loss of a batch; each term is logged by its name."""
+        surfaces = self._surfaces(batch)
+        total, terms = weighted(surfaces, self.variant.losses, self.variant.gradient_operator)
+        size = len(batch["inputs"])
+        self.log("train/loss", total, prog_bar=True, batch_size=size)
+        self.log_dict({f"train/{name}": term for name, term in terms.items()}, batch_size=size)
+        return total
+
+    def validation_step(self, batch: Batch, index: int) -> None:
+        """Height error over valid pixels."""
+        s = self._surfaces(batch)
+        squares = torch.where(s.valid, (s.predicted - s.truth) ** 2, torch.zeros_like(s.truth))
+        self.log("val/mse", squares.sum() / s.valid.sum().clamp(min=1), batch_size=len(batch["inputs"]))
+
+    def on_validation_epoch_end(self) -> None:
+        """The root mean square is taken after the mean over batches."""
+        mean = self.trainer.callback_metrics.get("val/mse")
+        if mean is not None:
+            self.log(self.monitor, mean.sqrt(), prog_bar=True)
+
+    def predict_step(self, batch: Batch, index: int) -> Tensor:
+        """Network output for a batch."""
+        return self(batch["inputs"])
+
+    def _surfaces(self, batch: Batch) -> Surfaces:
+        output = self(batch["inputs"]).float()
+        log_sigma = output[:, 1:2] if output.shape[1] > 1 else None
+        base = batch["base"]
+        return Surfaces(base + output[:, :1], base + batch["target"], batch["valid"], log_sigma)
+
+
+def rate_factor(step: int, options: OptimiserParams) -> float:
+    """Share of the full learning rate at a step."""
+    if step < options.warmup_steps:
+        return (step + 1) / options.warmup_steps
+    done = min(1.0, (step - options.warmup_steps) / max(1, options.steps - options.warmup_steps))
+    if options.schedule == "cosine":
+        return 0.5 * (1 + math.cos(math.pi * done))
+    return float(0.1 ** math.floor(done * STEP_DECAYS))

@@ -1,0 +1,240 @@
+"""Heights of a whole image, tile by tile at bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil, floor, sqrt
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from orrery.errors import OrreryError
+from orrery.raster.shade import shade
+from orrery.raster.tiles import Axis, RowBlender, stretch
+from orrery.raster.windows import reduced
+from orrery.systems.lunar_dtm.features import EXPOSURE_SCALE_M, exposure_field
+from orrery.systems.lunar_dtm.inputs import Image, no_overlap
+from orrery.systems.lunar_dtm.rows import RowStore
+
+if TYPE_CHECKING:
+    from orrery.systems.lunar_dtm.model import Tile
+
+Array = NDArray[np.float32]
+PLANES = ("elevation_m", "sigma_m", "valid")
+FIELD_PX = 2_000_000  # the exposure is a smooth field: this many samples hold it for any image
+Advance = Callable[[int], Any]
+
+
+class Terrain(Protocol):
+    """A trained model, as `systems.lunar_dtm.model.TerrainModel`."""
+
+    @property
+    def name(self) -> str:
+        """The variant."""
+        ...
+
+    @property
+    def context_px(self) -> int:
+        """Border wanted around a tile, px."""
+        ...
+
+    def recipe(self) -> Mapping[str, Any]:
+        """Everything but the weights, as plain data."""
+        ...
+
+    def predict(self, tiles: Sequence[Tile]) -> Sequence[tuple[Array, Array]]:
+        """Heights and 1-sigma, m, of each tile."""
+        ...
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """How an image is cut.
+
+    Attributes:
+        height_px, width_px, overlap_px: of the tiles.
+        batch: tiles handed to the model at once.
+        level: remove from each tile the median of predicted minus coarse heights.
+    """
+
+    height_px: int
+    width_px: int
+    overlap_px: int
+    batch: int
+    level: bool
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """Image value of flat ground as a smooth field, one sample for `factor` x `factor` pixels."""
+
+    samples: Array
+    factor: int
+
+    def on(self, row: int, stop: int, width: int) -> Array:
+        """(stop - row, width) values of whole rows."""
+        places = [(np.arange(*span) + 0.5) / self.factor - 0.5 for span in ((row, stop), (0, width))]
+        return stretch(self.samples, *places)
+
+
+def survey(image: Image) -> Exposure:
+    """Exposure of a whole image from its means over small blocks, in one pass.
+
+    Raises:
+        OrreryError: the image holds no valid pixel, or none where the DEM has heights.
+    """
+    pixels = image.grid.height * image.grid.width
+    wanted = min(EXPOSURE_SCALE_M / 8, image.dem.posting_m / 2) / image.grid.gsd_m
+    factor = max(1, floor(wanted), ceil(sqrt(pixels / FIELD_PX)))
+    factor = max(1, min(factor, image.grid.height // 8, image.grid.width // 8))
+    small = reduced(image.source, factor)
+    if not small.valid.any():
+        raise OrreryError(
+            "holds no valid pixel", file=image.path, remedy="give another band (--image-band) or file"
+        )
+    coarse_m = image.dem.on(small.grid)
+    if not (small.valid & np.isfinite(coarse_m)).any():
+        raise no_overlap(image.path, "(its heights are nodata there)")
+    rendered = shade(coarse_m, small.grid.gsd_m, image.sun)
+    return Exposure(exposure_field(small.values, rendered, small.grid.gsd_m), factor)
+
+
+def predict_image(image: Image, model: Terrain, tiling: Tiling, store: RowStore, advance: Advance) -> None:
+    """Predict a whole image into `store` (`PLANES`), from the first row that is not there yet.
+
+    Args:
+        image: with the DEM in its frame.
+        model: what predicts a tile.
+        tiling: how the image is cut.
+        store: the planes on disk, on the image's pixels.
+        advance: told how many rows were finished.
+    """
+    rows = Axis.over(image.grid.height, tiling.height_px, tiling.overlap_px)
+    columns = Axis.over(image.grid.width, tiling.width_px, tiling.overlap_px)
+    finished, sums = store.progress()
+    advance(finished)
+    if finished == image.grid.height:
+        return
+    blender = RowBlender(image.grid.width, 2, finished, *([] if sums is None else [sums]))
+    strips = _Strips.over(image, rows, model.context_px)
+    for index in range(len(rows.starts)):
+        if rows.finished(index) <= finished:
+            continue
+        for tiles in _batches(strips, rows, columns, index, model.context_px, tiling.batch):
+            _add(blender, tiles, model, tiling.level)
+        done = blender.finish(rows.finished(index))
+        store.write(rows.finished(index) - done.shape[1], np.stack([*done, np.isfinite(done[0])]))
+        store.save_progress(rows.finished(index), blender.sums)
+        advance(done.shape[1])
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """A tile with its context, and where its core goes."""
+
+    tile: Tile
+    core: tuple[slice, slice]
+    row: int
+    column: int
+    weight: Array
+
+
+@dataclass
+class _Strips:
+    """Image, coarse heights and exposure over whole rows, each piece of rows read once.
+
+    The pieces do not depend on where a run starts, so a resumed run computes the very same values.
+    """
+
+    image: Image
+    exposure: Exposure
+    edges: tuple[int, ...]
+    pieces: dict[int, tuple[Array, Array, Array]]
+
+    @classmethod
+    def over(cls, image: Image, rows: Axis, context_px: int) -> _Strips:
+        stops = (min(start + rows.tile + context_px, rows.size) for start in rows.starts)
+        return cls(image, survey(image), tuple(sorted({0, *stops})), {})
+
+    def rows(self, start: int, stop: int) -> tuple[Array, Array, Array]:
+        """The three planes over the rows from `start` to `stop`; what lies above is forgotten."""
+        spans = [
+            span
+            for span in zip(self.edges, self.edges[1:], strict=False)
+            if span[1] > start and span[0] < stop
+        ]
+        self.pieces = {first: self.pieces.get(first) or self._read(first, last) for first, last in spans}
+        cut = slice(start - spans[0][0], stop - spans[0][0])
+        image, coarse_m, exposure = (
+            np.concatenate(planes)[cut] for planes in zip(*self.pieces.values(), strict=True)
+        )
+        return image, coarse_m, exposure
+
+    def _read(self, start: int, stop: int) -> tuple[Array, Array, Array]:
+        width = self.image.grid.width
+        span = (start, 0, stop - start, width)
+        coarse_m = self.image.dem.on(self.image.grid.window(*span))
+        return self.image.source.read(*span), coarse_m, self.exposure.on(start, stop, width)
+
+
+def _batches(
+    strips: _Strips, rows: Axis, columns: Axis, index: int, context_px: int, size: int
+) -> Iterator[list[_Placed]]:
+    """The tiles of one row of tiles that hold anything, `size` at a time."""
+    top, core_rows = _with_context(rows, index, context_px)
+    planes = strips.rows(top.start, top.stop)
+    batch: list[_Placed] = []
+    for number, column in enumerate(columns.starts):
+        across, core_columns = _with_context(columns, number, context_px)
+        tile = _tile(strips.image, *(plane[:, across] for plane in planes), (core_rows, core_columns))
+        if tile is not None:
+            weight = np.outer(rows.weights(index), columns.weights(number))
+            batch.append(_Placed(tile, (core_rows, core_columns), rows.starts[index], column, weight))
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _with_context(axis: Axis, index: int, context_px: int) -> tuple[slice, slice]:
+    """Pixels of the raster that a tile with its context takes, and the tile's own among them."""
+    start = axis.starts[index]
+    first = max(start - context_px, 0)
+    last = min(start + axis.tile + context_px, axis.size)
+    return slice(first, last), slice(start - first, start - first + axis.tile)
+
+
+def _tile(
+    image: Image, pixels: Array, coarse_m: Array, exposure: Array, core: tuple[slice, slice]
+) -> Tile | None:
+    """A tile for the model, or None where no pixel of its core has both an image value and a coarse height."""
+    from orrery.systems.lunar_dtm.model import (
+        Tile,
+    )  # it reads params.py, which reads the section of predict.py
+
+    known = np.isfinite(coarse_m)
+    if not (known & np.isfinite(pixels))[core].any():
+        return None
+    if not known.all():
+        nearest = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
+        pixels, coarse_m = np.where(known, pixels, np.nan), coarse_m[tuple(nearest)]
+    planes = (np.ascontiguousarray(plane) for plane in (pixels, coarse_m, exposure))
+    return Tile(*planes, image.grid.gsd_m, image.sun, image.dem.posting_m)
+
+
+def _add(blender: RowBlender, tiles: Sequence[_Placed], model: Terrain, level: bool) -> None:
+    """Predict a batch and add the cores of its tiles, each levelled to the coarse DEM by its median difference."""
+    for placed, (heights_m, sigma_m) in zip(
+        tiles, model.predict([placed.tile for placed in tiles]), strict=True
+    ):
+        heights_m, sigma_m, coarse_m = (
+            plane[placed.core] for plane in (heights_m, sigma_m, placed.tile.coarse_m)
+        )
+        valid = np.isfinite(heights_m)
+        if level and valid.any():
+            heights_m = heights_m - np.median((heights_m - coarse_m)[valid])
+        blender.add(placed.row, placed.column, placed.weight, [heights_m, sigma_m])

@@ -1,0 +1,156 @@
+"""A network as a graph that needs neither our code nor pickle: torch.export to a .pt2 archive, checked, and back."""
+
+from __future__ import annotations
+
+import copy
+import zipfile
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import mlflow.pytorch
+import numpy as np
+import torch
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.types import Schema, TensorSpec
+from torch import Tensor, nn
+from torch.export.passes import move_to_device_pass
+
+from orrery.errors import OrreryError
+
+ARCHIVE = "data/model.pt2"
+TOLERANCE = 1e-4  # of the largest output: the exported graph may sum in another order
+STRIDE_PX = 32  # networks may halve the resolution five times
+
+
+@dataclass(frozen=True)
+class ExportedNetwork:
+    """A loaded graph: (N, channels, H, W) float32 on any device to (N, C, H, W) on its own device.
+
+    Attributes:
+        module: the graph with its weights.
+        channels: of the input.
+        device: where it computes.
+    """
+
+    module: Any
+    channels: int
+    device: torch.device
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """Apply the network, without gradients.
+
+        Raises:
+            OrreryError: the input is not of (N, channels, H, W), or too small for the network.
+        """
+        if inputs.ndim != 4 or inputs.shape[1] != self.channels:
+            shape = tuple(inputs.shape)
+            raise OrreryError(
+                f"input {shape} for a network of {self.channels} channels", remedy="give (N, channels, H, W)"
+            )
+        try:
+            with torch.inference_mode():
+                output: Tensor = self.module(inputs.to(self.device))
+                return output
+        except AssertionError as error:  # what the guards of an exported graph raise
+            size = f"{inputs.shape[2]} x {inputs.shape[3]} px"
+            raise OrreryError(
+                f"the exported network takes no {size} ({error})",
+                remedy=f"use tiles of at least {2 * STRIDE_PX} px",
+            ) from error
+
+
+def export(network: nn.Module, example: Tensor, folder: Path) -> None:
+    """Write a copy of `network`, on the CPU and in evaluation mode, as an MLflow model; then check what was written.
+
+    The first size of a dimension that torch.export sees as 1 would be frozen, hence the demands on `example`.
+
+    Args:
+        network: (N, C, H, W) to (N, D, H, W), with H and W free.
+        example: input with a batch of two or more and H != W, both at least 64.
+        folder: must not exist.
+
+    Raises:
+        OrreryError: the example will not do, the network cannot be exported, or the export differs from it.
+    """
+    if (
+        example.ndim != 4
+        or example.shape[0] < 2
+        or example.shape[2] == example.shape[3]
+        or min(example.shape[2:]) < 64
+    ):
+        raise OrreryError(
+            f"an example of shape {tuple(example.shape)} would freeze the sizes of the exported network",
+            remedy="give (N >= 2, C, H, W) with H != W, both at least 64",
+        )
+    network, example = copy.deepcopy(network).cpu().eval(), example.detach().cpu().float()
+    try:
+        with torch.inference_mode():
+            signature = _signature(example.shape[1], network(example).shape[1])
+        mlflow.pytorch.save_model(
+            network,
+            str(folder),
+            serialization_format="pt2",
+            input_example=example,
+            signature=signature,
+            pip_requirements=[f"torch=={version('torch').split('+')[0]}"],
+        )
+    except (MlflowException, RuntimeError, AssertionError) as error:
+        problem = " ".join(str(error).split())[:300]
+        raise OrreryError(
+            f"the network cannot be exported ({problem})",
+            remedy="keep Python branches on sizes or values out of forward",
+        ) from error
+    _check(network, example, folder)
+
+
+def _signature(inputs: int, outputs: int) -> ModelSignature:
+    def tensor(channels: int) -> Schema:
+        return Schema([TensorSpec(np.dtype(np.float32), (-1, channels, -1, -1))])
+
+    return ModelSignature(tensor(inputs), tensor(outputs))
+
+
+def _check(network: nn.Module, example: Tensor, folder: Path) -> None:
+    """The archive must do for one tile, for five and for another tile size what the network does."""
+    loaded = load_export(folder, torch.device("cpu"))
+    wider = torch.nn.functional.pad(example[:1], (0, STRIDE_PX, 0, 2 * STRIDE_PX), mode="circular")
+    for inputs in (example[:1], example[:1].repeat(5, 1, 1, 1), wider):
+        with torch.inference_mode():
+            wanted, got = network(inputs), loaded(inputs)
+        if not torch.allclose(got, wanted, rtol=TOLERANCE, atol=TOLERANCE * float(wanted.abs().max())):
+            raise OrreryError(
+                f"the exported network differs from the trained one at {tuple(inputs.shape)}",
+                remedy="look for random or size-dependent steps in forward",
+            )
+
+
+def load_export(folder: Path, device: torch.device) -> ExportedNetwork:
+    """Load what `export` wrote.
+
+    Raises:
+        OrreryError: there is no such archive, or it (or another model beside it) holds pickled objects.
+    """
+    archive = folder / ARCHIVE
+    if not archive.exists() or (folder / "data" / "model.pth").exists():
+        raise OrreryError(
+            "is not a .pt2 model; pickled models are not loaded",
+            file=folder,
+            remedy="register the model again",
+        )
+    try:
+        mlflow.pytorch.load_model(
+            str(folder)
+        )  # refuses archives with pickled objects; see tracking/__init__.py
+        program = torch.export.load(archive)
+    except (MlflowException, RuntimeError, zipfile.BadZipFile) as error:
+        problem = " ".join(str(error).split())[:200]
+        raise OrreryError(
+            f"cannot be loaded ({problem})", file=archive, remedy="register the model again"
+        ) from error
+    if device.type != "cpu":
+        program = move_to_device_pass(program, device)
+    signature = mlflow.models.get_model_info(str(folder)).signature
+    return ExportedNetwork(program.module(), int(signature.inputs.inputs[0].shape[1]), device)

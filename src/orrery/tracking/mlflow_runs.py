@@ -1,0 +1,131 @@
+"""A training as an MLflow run. Import it only where MLflow is installed."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import mlflow
+from mlflow.data.dataset import Dataset
+from mlflow.data.dataset_source_registry import get_dataset_source_from_json
+from mlflow.data.meta_dataset import MetaDataset
+from mlflow.entities import Param, Run, ViewType
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from orrery.params import Params
+from orrery.tracking.logger import RunLogger
+from orrery.tracking.mirror import open_mirror
+from orrery.tracking.provenance import content_md5, flatten
+from orrery.tracking.root import is_local, is_locked, locked, tracking_uri
+from orrery.tracking.runs import TrackedRun
+from orrery.tracking.store import bootstrap, connect
+
+BATCH = 100  # parameters that MLflow takes at once
+SHOWN = (
+    "seed",
+    "scale",
+    "train",
+)  # sections of params.yaml shown beside a run's own; all are in its params.yaml
+
+
+@contextmanager
+def tracked_run(
+    params: Params, tags: Mapping[str, str], run_id: str | None, data: Path | None, root: Path
+) -> Iterator[TrackedRun]:
+    """See `orrery.tracking.runs.training_run`; `tags` name the system and the variant."""
+    experiment = bootstrap(root, tags["system"])
+    client = connect(root)
+    name = f"{tags['system']}-{tags['variant']}"
+    run = _existing(client, run_id) or client.create_run(experiment, tags=dict(tags), run_name=name)
+    run_id = run.info.run_id
+    with locked(root, _lock(run_id)):
+        _end_dead_runs(client, experiment, root)
+        with _active(run_id, tags):
+            _log_inputs(client, run, params, tags, data)
+            shown = _shown(params, tags["system"], tags["variant"])
+            mirror = open_mirror(params.tracking, run_id, name, shown, root)
+            failed = True
+            try:
+                logger = RunLogger(tracking_uri(root), run_id, mirror, _logged_steps(client, run))
+                yield TrackedRun(run_id, logger, lambda folder, name: mlflow.log_artifacts(str(folder), name))
+                failed = False
+            finally:
+                mirror.finish(failed=failed)
+
+
+@contextmanager
+def _active(run_id: str, tags: Mapping[str, str]) -> Iterator[None]:
+    """The run as MLflow's active one, so that system metrics and global calls land in it; ends as it should."""
+    with mlflow.start_run(run_id=run_id, tags=dict(tags), log_system_metrics=True):
+        try:
+            yield
+        except (KeyboardInterrupt, SystemExit):
+            mlflow.end_run("KILLED")
+            raise
+
+
+def _lock(run_id: str) -> str:
+    return f"run-{run_id}"
+
+
+def _existing(client: MlflowClient, run_id: str | None) -> Run | None:
+    """The run to continue, unless it is gone."""
+    try:
+        run = client.get_run(run_id) if run_id else None
+    except MlflowException:
+        return None
+    return run if run and run.info.lifecycle_stage == "active" else None
+
+
+def _end_dead_runs(client: MlflowClient, experiment: str, root: Path) -> None:
+    """Mark runs KILLED that no process holds. On a server, runs of other machines look the same and are left."""
+    if not is_local(root):
+        return
+    for run in client.search_runs([experiment], "attributes.status = 'RUNNING'", ViewType.ACTIVE_ONLY):
+        if not is_locked(root, _lock(run.info.run_id)):
+            client.set_terminated(run.info.run_id, "KILLED")
+
+
+def _log_inputs(
+    client: MlflowClient, run: Run, params: Params, tags: Mapping[str, str], data: Path | None
+) -> None:
+    """Parameters and data sets, each once: MLflow refuses a parameter twice with another value."""
+    run_id = run.info.run_id
+    shown = _shown(params, tags["system"], tags["variant"])
+    fresh = iter([Param(key, value) for key, value in shown.items() if key not in run.data.params])
+    while batch := list(islice(fresh, BATCH)):
+        client.log_batch(run_id, params=batch)
+    mlflow.log_dict(params.model_dump(mode="json"), "params.yaml")
+    if not (run.inputs and run.inputs.dataset_inputs):
+        sets: list[Dataset | None] = [_dataset("data", "data", tags["data.md5"])]
+        sets += [_dataset(data.name, os.path.relpath(data), content_md5(data))] if data else []
+        mlflow.log_inputs(datasets=sets, contexts=["training"] * len(sets), tags_list=[None] * len(sets))
+
+
+def _dataset(name: str, path: str, digest: str) -> Dataset:
+    """A data set by name and DVC's md5 (36 characters for a folder, all that MLflow allows)."""
+    return MetaDataset(
+        get_dataset_source_from_json(json.dumps({"uri": path}), "local"), name=name, digest=digest
+    )
+
+
+def _shown(params: Params, system: str, variant: str) -> dict[str, str]:
+    """The parameters worth a column in the table of runs, flat."""
+    tree = params.model_dump(mode="json")
+    section = tree["systems"].get(system, {})
+    chosen: dict[str, Any] = {key: tree[key] for key in SHOWN}
+    chosen["variant"] = section.get("variants", {}).get(variant, {})
+    chosen["patch"] = section.get("patch", {})
+    return flatten(chosen)
+
+
+def _logged_steps(client: MlflowClient, run: Run) -> dict[str, int]:
+    """The last step of every metric that the run holds already."""
+    histories = {name: client.get_metric_history(run.info.run_id, name) for name in run.data.metrics}
+    return {name: max(value.step for value in history) for name, history in histories.items() if history}

@@ -1,0 +1,329 @@
+"""Champion and challenger: judged on the same frozen test set, moved by rules, undone by one command.
+
+A decision is written down, with the aliases it leads to, before any alias moves. From that moment it is done: whoever
+comes next (a second `promote` after a kill, say) finishes the move. Before that moment nothing has happened.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any, Literal
+
+import mlflow
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from orrery.errors import OrreryError
+from orrery.files import read_json, sha256
+from orrery.tracking.registry import (
+    CHALLENGER,
+    CHAMPION,
+    EVIDENCE,
+    GATE,
+    PREVIOUS,
+    LoadedModel,
+    aliases,
+    artifacts,
+    find_version,
+    load,
+)
+from orrery.tracking.root import locked, project_root
+from orrery.tracking.rules import PromotionParams, Scenes, decide
+from orrery.tracking.store import connect
+
+__all__ = ["Event", "PromotionParams", "PromotionVerdict", "history", "promote", "rollback"]
+
+EVENT = "promotion.event."
+VERDICT_TAG = "promotion.verdict"
+REASONS_KEPT = 10
+Evaluate = Callable[[LoadedModel], Scenes]
+
+
+@dataclass(frozen=True)
+class PromotionVerdict:
+    """What was decided about a challenger, and on what grounds.
+
+    Attributes:
+        system: registered name.
+        version: the challenger.
+        champion: whom it was compared with; None for a first version.
+        promoted: whether the rules let it become champion.
+        reasons: for the refusal.
+        comparisons: metric -> means of both, relative improvement and its interval.
+        scenes: challenger's and champion's values by scene.
+        rules: that were applied.
+    """
+
+    system: str
+    version: str
+    champion: str | None
+    promoted: bool
+    reasons: list[str]
+    comparisons: dict[str, Any]
+    scenes: dict[str, Any]
+    rules: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data without times: equal decisions are equal."""
+        return asdict(self)
+
+    def message(self) -> str:
+        """One line for a person."""
+        if not self.promoted:
+            return f"{self.system} version {self.version} is refused: {'; '.join(self.reasons)}"
+        against = f"over version {self.champion}" if self.champion else "as the first"
+        return f"{self.system} version {self.version} is champion, {against}"
+
+
+@dataclass(frozen=True)
+class Event:
+    """One entry of the history of a registered model.
+
+    Attributes:
+        number: counts from 1.
+        kind: what happened.
+        version: the challenger, or whom a rollback restored.
+        against: the champion before.
+        aliases: where the aliases point afterwards; None removes one.
+        reasons: for a refusal.
+        at: UTC time, ISO 8601.
+        done: whether the aliases have been moved.
+    """
+
+    number: int
+    kind: Literal["promoted", "refused", "rolled back"]
+    version: str
+    against: str | None
+    aliases: dict[str, str | None]
+    reasons: list[str]
+    at: str
+    done: bool
+
+    def message(self) -> str:
+        """One line for a person."""
+        reasons = f": {'; '.join(self.reasons)}" if self.reasons else ""
+        against = f" (champion before: version {self.against})" if self.against else ""
+        return f"{self.number}. {self.at} version {self.version} {self.kind}{against}{reasons}"
+
+
+def promote(
+    system: str,
+    rules: PromotionParams,
+    evaluate: Evaluate,
+    *,
+    version: str | None = None,
+    dry_run: bool = False,
+    root: Path | None = None,
+) -> PromotionVerdict:
+    """Judge a challenger against the champion by `rules`; if they let it pass, make it champion.
+
+    Of several promotions at once each waits for the one before. A promotion of the version that is champion already
+    returns the verdict that made it so, so that a killed promotion is simply run again.
+
+    Args:
+        system: registered name.
+        rules: see `PromotionParams`.
+        evaluate: gives the metrics of a model by scene, on the frozen test set, the same for both.
+        version: to judge [default: the challenger].
+        dry_run: decide, but change nothing.
+        root: the clone [default: `project_root()`].
+
+    Raises:
+        OrreryError: there is no challenger.
+    """
+    root = root or project_root()
+    client = connect(root)
+    if dry_run:
+        return _judge(client, system, _candidate(client, system, version), rules, evaluate, root)
+    with locked(root, f"promotion-{system}"):
+        _settle(client, system)
+        candidate = _candidate(client, system, version)
+        if aliases(client, system).get(CHAMPION) == candidate:
+            return _recorded(client, system, candidate)
+        verdict = _judge(client, system, candidate, rules, evaluate, root)
+        _record(client, verdict)
+        _settle(client, system)
+        return verdict
+
+
+def rollback(system: str, *, root: Path | None = None) -> Event:
+    """Make the previous champion champion again, and the champion previous.
+
+    Raises:
+        OrreryError: there is no previous champion.
+    """
+    root = root or project_root()
+    client = connect(root)
+    with locked(root, f"promotion-{system}"):
+        finished = _settle(client, system)
+        if finished and finished.kind == "rolled back":
+            return finished
+        champion = str(find_version(client, system, CHAMPION).version)
+        previous = aliases(client, system).get(PREVIOUS)
+        if previous is None:
+            raise OrreryError(
+                f"{system} has no previous champion", remedy="promote a version by its number instead"
+            )
+        moved: dict[str, str | None] = {CHAMPION: previous, PREVIOUS: champion}
+        _append(client, system, "rolled back", previous, champion, moved, [])
+        _settle(client, system)
+        return history(system, root=root)[-1]
+
+
+def history(system: str, *, root: Path | None = None) -> list[Event]:
+    """All decisions about a registered model, oldest first."""
+    return _events(connect(root or project_root()), system)
+
+
+def _candidate(client: MlflowClient, system: str, version: str | None) -> str:
+    """The version to judge; after a promotion that was killed late, the one that it promoted."""
+    if version is not None:
+        return str(find_version(client, system, version).version)
+    named = aliases(client, system)
+    last = next(iter(_events(client, system)[-1:]), None)
+    if CHALLENGER not in named and last and last.kind == "promoted" and named.get(CHAMPION) == last.version:
+        return last.version
+    return str(find_version(client, system, CHALLENGER).version)
+
+
+def _judge(
+    client: MlflowClient, system: str, candidate: str, rules: PromotionParams, evaluate: Evaluate, root: Path
+) -> PromotionVerdict:
+    champion = aliases(client, system).get(CHAMPION)
+    lacking = _lacking(find_version(client, system, candidate), rules)
+    new = evaluate(load(system, candidate, root=root))
+    old = evaluate(load(system, champion, root=root)) if champion else None
+    comparisons, reasons = decide(rules, new, old)
+    reasons = lacking + reasons
+    return PromotionVerdict(
+        system,
+        candidate,
+        champion,
+        not reasons,
+        reasons,
+        {found.metric: found.to_dict() for found in comparisons},
+        {"challenger": _plain(new), "champion": _plain(old or {})},
+        rules.model_dump(mode="json"),
+    )
+
+
+def _lacking(version: ModelVersion, rules: PromotionParams) -> list[str]:
+    """What is missing from the evidence of a version, or was changed since it was registered."""
+    folder = artifacts(version) / EVIDENCE
+    known = {
+        name.removeprefix(f"{EVIDENCE}/"): digest
+        for name, digest in version.tags.items()
+        if name.startswith(EVIDENCE)
+    }
+    reasons = [
+        f"evidence {wanted} is missing"
+        for wanted in rules.evidence
+        if not any(fnmatch(n, wanted) for n in known)
+    ]
+    for name, digest in sorted(known.items()):
+        if not (folder / name).exists() or sha256(folder / name) != digest:
+            reasons.append(f"evidence {name} is not what was registered")
+    if not reasons and GATE in known and read_json(folder / GATE).get("passed") is not True:
+        reasons.append("the gate's verdict on its data is not passed")
+    return reasons
+
+
+def _plain(scenes: Scenes) -> dict[str, dict[str, float | None]]:
+    """Metrics that JSON can hold: what is not finite becomes null."""
+    finite = float("inf")
+    return {
+        scene: {name: float(value) if -finite < value < finite else None for name, value in metrics.items()}
+        for scene, metrics in scenes.items()
+    }
+
+
+def _record(client: MlflowClient, verdict: PromotionVerdict) -> None:
+    """Write the verdict to run and version, then the event that commits to it."""
+    version = find_version(client, verdict.system, verdict.version)
+    client.log_dict(version.run_id, verdict.to_dict(), _artifact(verdict.system, verdict.version))
+    short = {key: value for key, value in verdict.to_dict().items() if key not in ("scenes", "rules")}
+    client.set_model_version_tag(
+        verdict.system, verdict.version, VERDICT_TAG, json.dumps(short, sort_keys=True)
+    )
+    moved: dict[str, str | None] = {CHAMPION: verdict.version, CHALLENGER: None}
+    if verdict.champion:
+        moved[PREVIOUS] = verdict.champion
+    kind: Literal["promoted", "refused"] = "promoted" if verdict.promoted else "refused"
+    _append(
+        client,
+        verdict.system,
+        kind,
+        verdict.version,
+        verdict.champion,
+        moved if verdict.promoted else {},
+        verdict.reasons,
+    )
+
+
+def _recorded(client: MlflowClient, system: str, version: str) -> PromotionVerdict:
+    """The verdict that made a version champion."""
+    run_id = find_version(client, system, version).run_id
+    try:
+        content = mlflow.artifacts.load_dict(f"runs:/{run_id}/{_artifact(system, version)}")
+        return PromotionVerdict(**content)
+    except (MlflowException, OSError, TypeError) as error:
+        raise OrreryError(
+            f"{system} version {version} is champion, but not by a promotion on record",
+            remedy="register the model again and promote that version",
+        ) from error
+
+
+def _artifact(system: str, version: str) -> str:
+    return f"promotion/{system}-{version}.json"
+
+
+def _events(client: MlflowClient, system: str) -> list[Event]:
+    known = client.search_registered_models(f"name = '{system}'")
+    tags: Mapping[str, str] = known[0].tags if known else {}
+    return [Event(**json.loads(tags[key])) for key in sorted(tags) if key.startswith(EVENT)]
+
+
+def _append(
+    client: MlflowClient,
+    system: str,
+    kind: Literal["promoted", "refused", "rolled back"],
+    version: str,
+    against: str | None,
+    moved: dict[str, str | None],
+    reasons: list[str],
+) -> None:
+    """Add an event, unless it repeats the last refusal."""
+    events = _events(client, system)
+    kept = [reason[:200] for reason in reasons[:REASONS_KEPT]]
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    event = Event(len(events) + 1, kind, version, against, moved, kept, at, done=not moved)
+    if events and kind == "refused" and replace(events[-1], number=event.number, at=at) == event:
+        return
+    _write(client, system, event)
+
+
+def _write(client: MlflowClient, system: str, event: Event) -> None:
+    client.set_registered_model_tag(
+        system, f"{EVENT}{event.number:05d}", json.dumps(asdict(event), sort_keys=True)
+    )
+
+
+def _settle(client: MlflowClient, system: str) -> Event | None:
+    """Move the aliases as the last event says, if that is not done yet; return the event that this finished."""
+    events = _events(client, system)
+    if not events or events[-1].done:
+        return None
+    named = aliases(client, system)
+    for alias, version in sorted(events[-1].aliases.items()):
+        if version is not None:
+            client.set_registered_model_alias(system, alias, version)
+        elif alias in named:
+            client.delete_registered_model_alias(system, alias)
+    _write(client, system, replace(events[-1], done=True))
+    return events[-1]

@@ -1,0 +1,136 @@
+"""The one training entry: any system's task and data, on whatever device there is, resumed after a kill."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning.loggers import Logger
+from safetensors.torch import save_file
+
+from orrery.errors import OrreryError
+from orrery.files import read_json, remove, replacing, write_json
+from orrery.params import Params, TrainParams
+from orrery.seeds import derive
+from orrery.systems.base import Schedule, System, Workspace
+
+LAST = "last.ckpt"
+
+
+def precision(choice: str) -> Any:
+    """bf16 where the hardware multiplies it natively (elsewhere it is many times slower than float32)."""
+    if choice != "auto":
+        return choice
+    if torch.cuda.is_available():
+        return "bf16-mixed"
+    return "bf16-mixed" if torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported() else "32-true"
+
+
+def make_trainer(schedule: Schedule, params: TrainParams, logger: Logger | bool, scratch: Path) -> pl.Trainer:
+    """A trainer that counts steps, keeps its last state in `scratch` and shows a progress bar."""
+    checkpoint = ModelCheckpoint(
+        scratch,
+        filename="step",
+        save_last=True,
+        save_top_k=0,
+        every_n_train_steps=params.checkpoint_every_steps,
+        enable_version_counter=False,
+    )
+    callbacks: list[pl.Callback] = [checkpoint, TQDMProgressBar(refresh_rate=20)]
+    if schedule.ema_decay > 0:
+        callbacks.append(EMAWeightAveraging(decay=schedule.ema_decay))
+    return pl.Trainer(
+        accelerator=params.accelerator,
+        devices=params.devices,
+        precision=precision(params.precision),
+        max_steps=schedule.steps,
+        gradient_clip_val=schedule.gradient_clip,
+        check_val_every_n_epoch=None,
+        val_check_interval=max(1, schedule.steps // 4),
+        num_sanity_val_steps=0,
+        log_every_n_steps=params.log_every_steps,
+        logger=logger,
+        callbacks=callbacks,
+        enable_model_summary=False,
+        deterministic="warn",
+    )
+
+
+def fit(
+    system: System[Any], section: Any, variant: str, params: Params, work: Workspace, logger: Logger | bool
+) -> pl.LightningModule:
+    """Train a variant to the end of its schedule, from its last checkpoint if there is one; return the task.
+
+    The averaged weights are in the task's `net` afterwards.
+    """
+    scratch = work.scratch(variant)
+    if params.train.accelerator != "gpu":
+        torch.set_num_threads(params.train.threads)
+    pl.seed_everything(derive(params.seed, "train", system.name, variant) % 2**32, verbose=False)
+    task = system.task(section, variant)
+    data = system.data(work.patches, section, variant, params.seed, params.train.workers)
+    last = scratch / LAST
+    if last.exists():
+        data.first_step = _steps_done(last)  # type: ignore[attr-defined]
+    trainer = make_trainer(system.schedule(section, variant), params.train, logger, scratch)
+    with _interrupts_are_errors():
+        trainer.fit(task, data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
+    return task
+
+
+def begin(work: Workspace, variant: str, key: str) -> str | None:
+    """Prepare the scratch folder; return the run id of a training that was cut off with the same `key`, if any."""
+    state = work.scratch(variant) / "training.json"
+    if state.exists():
+        known = read_json(state)
+        if known["key"] == key:
+            return str(known["run_id"])
+    remove(work.scratch(variant))
+    return None
+
+
+def remember(work: Workspace, variant: str, key: str, run_id: str) -> None:
+    """Note the run of the training under way, so that a restart continues it."""
+    write_json(work.scratch(variant) / "training.json", {"key": key, "run_id": run_id})
+
+
+def finish(
+    task: pl.LightningModule, recipe: Mapping[str, Any], run: Mapping[str, Any], work: Workspace, variant: str
+) -> None:
+    """Write weights, recipe and run id, all or nothing, and drop the scratch folder."""
+    with replacing(work.model(variant)) as temporary:
+        temporary.mkdir()
+        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in task.net.state_dict().items()}  # type: ignore[union-attr, operator]
+        save_file(weights, temporary / "weights.safetensors")
+        write_json(temporary / "recipe.json", dict(recipe))
+        write_json(temporary / "run.json", dict(run))
+    remove(work.scratch(variant))
+
+
+def _steps_done(checkpoint: Path) -> int:
+    try:
+        return int(torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"])
+    except Exception as error:
+        raise OrreryError(
+            f"is no checkpoint ({type(error).__name__})", file=checkpoint, remedy="delete it to start the training afresh"
+        ) from error
+
+
+@contextmanager
+def _interrupts_are_errors() -> Iterator[None]:
+    """A terminated training must fail, not look finished: Lightning swallows SIGTERM and Ctrl-C otherwise."""
+
+    def stop(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    previous = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

@@ -1,0 +1,86 @@
+"""Ground of three kinds: flat mare, mountain, crater wall."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orrery.seeds import stream
+from orrery.worlds.moon.albedo import albedo
+from orrery.worlds.moon.craters import draw_craters
+from orrery.worlds.moon.relief import crater_wall, self_affine
+from orrery.worlds.moon.rocks import add_rocks
+from orrery.worlds.moon.stamping import add_craters
+
+Array = NDArray[np.float32]
+Kind = Literal["flat", "mountain", "wall"]
+KINDS: tuple[Kind, ...] = ("flat", "mountain", "wall")
+
+SMALLEST_CRATER_PX = 3.0
+LARGEST_CRATER_M = 800.0
+
+
+@dataclass(frozen=True)
+class Nature:
+    """What makes a kind of ground; ranges are drawn from evenly.
+
+    Attributes:
+        hurst: exponent of the ground between craters; medians of Rosenburg et al. (2011, J. Geophys. Res. 116, E02001,
+            Table 2): 0.76 in the maria, 0.95 in the highlands.
+        roughness_m: root mean square height difference over 100 m of that ground.
+        age_ga: of the surface.
+        retention: share of the crater equilibrium that it holds; steep ground sheds its craters (Basilevsky 1976).
+    """
+
+    hurst: float
+    roughness_m: tuple[float, float]
+    age_ga: tuple[float, float]
+    retention: tuple[float, float]
+
+
+NATURES: dict[Kind, Nature] = {
+    "flat": Nature(0.76, (0.5, 0.9), (2.5, 3.5), (0.8, 1.1)),
+    "mountain": Nature(0.95, (7.0, 11.0), (3.8, 4.0), (0.35, 0.6)),
+    "wall": Nature(0.95, (3.0, 5.0), (1.0, 3.0), (0.25, 0.45)),
+}
+WALL_RELIEF_M = (450.0, 700.0)
+
+
+@dataclass(frozen=True)
+class Ground:
+    """Truth of a place: heights, m, and albedo over its mean, both (H, W)."""
+
+    height_m: Array
+    albedo: Array
+    gsd_m: float
+
+
+def make_ground(kind: Kind, shape: tuple[int, int], gsd_m: float, seed: int, name: str) -> Ground:
+    """Ground of a kind, the same for the same seed and name.
+
+    Args:
+        kind: flat, mountain or wall.
+        shape: (H, W), px.
+        gsd_m: pixel size.
+        seed: of the world.
+        name: of the place; each part of it has its own stream.
+    """
+    nature = NATURES[kind]
+    drawn = stream(seed, "moon", name, "nature")
+    roughness, age, retention = (drawn.uniform(*span) for span in (nature.roughness_m, nature.age_ga, nature.retention))
+    height = roughness * self_affine(shape, gsd_m, nature.hurst, stream(seed, "moon", name, "relief"))
+    steepness = None
+    if kind == "wall":
+        form, steepness = crater_wall(shape, gsd_m, drawn.uniform(*WALL_RELIEF_M), stream(seed, "moon", name, "wall"))
+        height = height + form
+    extent = (shape[0] * gsd_m, shape[1] * gsd_m)
+    craters = draw_craters(
+        extent, SMALLEST_CRATER_PX * gsd_m, LARGEST_CRATER_M, age, retention, stream(seed, "moon", name, "craters")
+    )
+    add_craters(height, gsd_m, craters)
+    add_rocks(height, gsd_m, craters, steepness, stream(seed, "moon", name, "rocks"))
+    height -= height.mean(dtype=np.float64)
+    return Ground(height, albedo(height, gsd_m, craters, stream(seed, "moon", name, "albedo")), gsd_m)

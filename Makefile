@@ -8,6 +8,8 @@ LOCKING := --extra dev --generate-hashes --no-header --no-annotate --no-emit-ind
 
 export PATH := $(VENV)/bin:$(PATH)
 export VIRTUAL_ENV := $(VENV)
+# Byte code is compiled once, at the first import: some images forbid that, and every stage would pay for it again.
+unexport PYTHONDONTWRITEBYTECODE
 export DVC_NO_ANALYTICS := 1
 export GX_ANALYTICS_ENABLED := false
 export GDAL_PAM_ENABLED := NO
@@ -27,7 +29,7 @@ repro: $(INSTALLED) ## fetch the sample and run the whole pipeline, from scenes 
 	dvc pull --quiet data.dvc
 	dvc repro
 	@echo
-	@echo "tables and pictures   reports/lunar-dtm/tables.md"
+	@echo "tables and pictures   reports/lunar-dtm/tables/tables.md"
 	@echo "alignment verdict     reports/gates/lunar-dtm.json"
 	@echo "runs and models       make ui"
 	@echo "your own image        .venv/bin/orrery predict lunar-dtm --help"

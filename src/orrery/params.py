@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -42,11 +42,35 @@ class SunParams(Section):
 
 
 class SiteParams(Section):
-    """One place of the twin: its terrain and the images taken of it."""
+    """One place of the twin: its terrain and the images taken of it.
+
+    With one pair, each sun gives a scene. With several adjacent pairs, each pair has its own sun, in the order given, or
+    all have the one that is given: neighbouring strips are taken on different orbits.
+    """
 
     kind: Literal["flat", "mountain", "wall"]
     suns: Annotated[list[SunParams], Field(min_length=1)]
     adjacent_pairs: Count = 1
+    ground: Annotated[str | None, Field(description="another site whose ground this is; its own if none")] = None
+
+    @model_validator(mode="after")
+    def _suns_fit_pairs(self) -> SiteParams:
+        if self.adjacent_pairs > 1 and len(self.suns) not in (1, self.adjacent_pairs):
+            raise ValueError("adjacent pairs need one sun in all or one each")
+        return self
+
+
+class SldemParams(Section):
+    """The coarse elevation model that the twin records (real one: Barker et al. 2016, 3 to 4 m typical error)."""
+
+    posting_m: Annotated[Positive, Field(description="distance of its points, m")] = 60.0
+    margin_m: Annotated[NonNegative, Field(description="how far it reaches beyond the images at least, m")] = 600.0
+    smoothing_m: Annotated[Positive, Field(description="standard deviation of its blur, m")] = 30.0
+    noise_m: Annotated[NonNegative, Field(description="vertical noise, correlated over two postings, m")] = 0.35
+    stripes_m: Annotated[NonNegative, Field(description="offsets of single altimeter tracks, m")] = 0.35
+    max_offset_postings: Annotated[NonNegative, Field(description="largest horizontal offset, postings")] = 5.0
+    max_rotation_deg: Annotated[NonNegative, Field(description="largest rotation against the images, degrees")] = 0.1
+    max_stretch: Annotated[NonNegative, Field(description="largest error of scale, as a share")] = 0.001
 
 
 class IngestParams(Section):
@@ -55,8 +79,24 @@ class IngestParams(Section):
     gsd_m: Positive
     strip_width_px: Count
     height_px: Count
+    overlap_px: Annotated[Count, Field(description="columns that the left and right camera share")] = 135
+    pair_overlap_px: Annotated[Count, Field(description="columns that adjacent pairs share")] = 60
+    photometry: Annotated[
+        Literal["lunar-lambert", "hapke"], Field(description="how the twin's ground scatters light")
+    ] = "lunar-lambert"
+    sldem: SldemParams = SldemParams()
     sites: Annotated[dict[str, SiteParams], Field(min_length=1)]
-    drawn_sites: Annotated[int, Field(ge=0)] = 0
+    drawn_sites: Annotated[int, Field(ge=0, description="further sites drawn from the seed")] = 0
+
+    @model_validator(mode="after")
+    def _strips_and_grounds_fit(self) -> IngestParams:
+        if self.overlap_px >= self.strip_width_px:
+            raise ValueError("overlap_px must be less than strip_width_px")
+        for name, site in self.sites.items():
+            owner = self.sites.get(site.ground or name)
+            if owner is None or (owner.kind, owner.adjacent_pairs) != (site.kind, site.adjacent_pairs):
+                raise ValueError(f"sites.{name}.ground: no site {site.ground!r} of that kind and number of pairs")
+        return self
 
 
 class TrainParams(Section):
@@ -83,6 +123,31 @@ class ModelRef(Section):
 
     system: str
     variant: str
+
+
+class GuardParams(Section):
+    """A metric that must not suffer, whatever the decisive one gains. Bounds hold for the mean over scenes.
+
+    Bounds hold for a first version too; worsening is judged against the champion.
+    """
+
+    max_relative_worsening: NonNegative | None = None
+    greater_is_better: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+    reason: str
+
+
+class PromotionParams(Section):
+    """What a challenger must show to become champion."""
+
+    metric: str
+    greater_is_better: bool = False
+    min_relative_improvement: NonNegative = 0.0
+    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    resamples: Count = 2000
+    guards: dict[str, GuardParams] = Field(default_factory=dict)
+    evidence: list[str] = Field(default_factory=lambda: ["model_card.md", "gate.json"])
 
 
 class Params(Section):

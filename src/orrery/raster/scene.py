@@ -1,10 +1,16 @@
-"""A scene: a folder with a STAC item and the rasters that it names."""
+"""A scene: a folder with a STAC item and the rasters that it names.
+
+The item follows STAC 1.1 with the extensions view, projection and Solar System. Scenes of the twin carry besides
+`orrery:kind` (terrain), `orrery:site`, `orrery:twin` and `orrery:truth`: affine maps (`AffineMap.to_dict`) that
+lead from positions as written in a file to the true ones in the frame of the first image.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +18,7 @@ import pystac
 
 from orrery.errors import OrreryError
 from orrery.files import read_json, write_json
-from orrery.raster.grid import Grid
+from orrery.raster.grid import Body, Grid
 
 ITEM = "item.json"
 EXTENSIONS = [
@@ -49,26 +55,34 @@ class Scene:
         """Azimuth clockwise from true north and elevation, degrees.
 
         Raises:
-            OrreryError: the item does not tell.
+            OrreryError: the item does not tell, or the sun is below the horizon.
         """
+        properties, file = self.item.properties, self.folder / ITEM
         try:
-            properties = self.item.properties
-            return float(properties["view:sun_azimuth"]), float(properties["view:sun_elevation"])
+            azimuth, elevation = (float(properties[f"view:sun_{name}"]) for name in ("azimuth", "elevation"))
         except (KeyError, TypeError, ValueError) as error:
+            remedy = "add view:sun_azimuth (from true north) and view:sun_elevation, degrees"
+            raise OrreryError("tells no sun direction", file=file, remedy=remedy) from error
+        if not (isfinite(azimuth) and 0 < elevation <= 90):
+            problem = f"has a sun at azimuth {azimuth} and elevation {elevation} degrees"
             raise OrreryError(
-                "tells no sun direction",
-                file=self.folder / ITEM,
-                remedy="add view:sun_azimuth (from true north) and view:sun_elevation, degrees",
-            ) from error
+                problem, file=file, remedy="give a finite azimuth and an elevation above the horizon"
+            )
+        return azimuth, elevation
 
     def asset(self, name: str) -> Path | None:
-        """Path of an asset; None when the scene has none of that name."""
+        """Path of an asset; None when the scene has none of that name.
+
+        Raises:
+            OrreryError: its link leads out of the folder.
+        """
         asset = self.item.assets.get(name)
         if asset is None:
             return None
         path = (self.folder / asset.href).resolve()
         if self.folder.resolve() not in path.parents:
-            raise OrreryError(f"asset {name!r} lies outside its folder", file=self.folder / ITEM, remedy="use relative hrefs")
+            problem = f"asset {name!r} lies outside its folder"
+            raise OrreryError(problem, file=self.folder / ITEM, remedy="use relative hrefs")
         return path
 
 
@@ -82,7 +96,8 @@ def read_scene(folder: Path) -> Scene:
     try:
         return Scene(folder, pystac.Item.from_dict(content, migrate=False))
     except (pystac.STACError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise OrreryError(f"is no STAC item ({error})", file=folder / ITEM, remedy="make the scene again") from error
+        problem = f"is no STAC item ({' '.join(str(error).split())})"
+        raise OrreryError(problem, file=folder / ITEM, remedy="make the scene again") from error
 
 
 def list_scenes(root: Path) -> list[Scene]:
@@ -105,18 +120,18 @@ def write_scene(
     sun_true_north: tuple[float, float],
     properties: Mapping[str, Any],
     when: datetime,
-    body: str = "moon",
+    body: Body = "moon",
 ) -> None:
     """Write a folder's item.
 
     Args:
         folder: where the assets are.
         identifier: name of the scene.
-        assets: role -> file name, relative.
-        grid: of the first image.
-        sun_true_north: azimuth from true north and elevation, degrees.
-        properties: further ones.
-        when: time of the image.
+        assets: name (`image_l`, `sldem`, …) -> file, relative to the folder.
+        grid: of the first image; gives footprint, GSD and projection.
+        sun_true_north: azimuth clockwise from true north, and elevation, degrees.
+        properties: further ones, e.g. `orrery:kind`.
+        when: time of the image, with a time zone; given, never "now", so that equal input is equal bytes.
         body: Solar System body.
     """
     footprint = grid.footprint()
@@ -132,7 +147,7 @@ def write_scene(
             "view:sun_azimuth": round(azimuth % 360, 6),
             "view:sun_elevation": round(elevation, 6),
             "gsd": round(grid.gsd_m, 6),
-            "proj:wkt2": grid.crs.to_wkt(),
+            "proj:wkt2": grid.crs.to_wkt(version="WKT2_2019"),
             "proj:shape": [grid.height, grid.width],
             "proj:transform": [float(value) for value in grid.transform[:6]],
             **properties,

@@ -14,6 +14,7 @@ from orrery.errors import OrreryError
 from orrery.instruments.photometry import Sun, hapke, lambert, lommel_seeliger, lunar_lambert
 
 Array = NDArray[np.float32]
+STEEPEST_SLOPE = 1.5  # steeper than loose ground stands, 34 degrees (0.67), by a wide margin
 ShadingModel = Literal["lunar-lambert", "lambert", "lommel-seeliger", "hapke"]
 
 
@@ -48,6 +49,29 @@ def shade(height_m: Array, gsd_m: float, sun: Sun, model: ShadingModel = "lunar-
     mu0 = np.maximum((zenith - right * dz_dx - up * dz_dy) * mu, 0)
     flat = _reflectance(np.full(1, zenith), np.ones(1), sun, model)[0]
     return np.asarray(_reflectance(mu0, mu, sun, model) / flat, np.float32)
+
+
+def sunward_slope(relative: Array, sun: Sun, model: ShadingModel = "lunar-lambert") -> Array:
+    """Slope towards the sun, rise over run, that explains a brightness: the inverse of `shade` where the ground tilts only so.
+
+    The mean of these slopes over a block of pixels is the slope of the block, which the mean brightness is not: shading
+    is not linear, and shadows make it one-sided.
+
+    Args:
+        relative: brightness over that of flat ground; NaN stays NaN.
+        sun: direction in the image frame.
+        model: photometric function.
+    """
+    _, _, zenith = sun.vector()
+    horizontal = np.sqrt(1 - zenith**2)
+    # positive is up against the sun's azimuth: the facet that faces the sun has its normal towards it
+    tilt = np.linspace(-zenith / max(horizontal, 1e-3), STEEPEST_SLOPE, 4096)
+    mu = 1 / np.sqrt(1 + tilt**2)
+    mu0 = np.maximum((zenith + horizontal * tilt) * mu, 0)
+    table = _reflectance(mu0, mu, sun, model) / _reflectance(np.full(1, zenith), np.ones(1), sun, model)[0]
+    brightest = int(np.argmax(table))
+    rising = slice(0, brightest + 1)
+    return np.asarray(np.interp(relative, table[rising], tilt[rising]), np.float32)
 
 
 def hillshade_u8(

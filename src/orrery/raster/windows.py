@@ -97,17 +97,22 @@ def reduced(source: Windows, factor: int) -> Raster:
 
 
 def block_means(values: Array, factor: int) -> Array:
-    """(H / factor, W / factor) means of the finite values of each block."""
+    """(H / factor, W / factor) means of the finite values of each block; NaN for blocks without any."""
     if factor == 1:
         return values
     valid = np.isfinite(values)
+    if valid.all():
+        return _sums(values, factor) / np.float32(factor**2)
     with np.errstate(invalid="ignore"):
-        return np.asarray(
-            _sums(np.where(valid, values, np.float32(0)), factor) / _sums(valid, factor), np.float32
-        )
+        return _sums(np.where(valid, values, np.float32(0)), factor) / _sums(valid.astype(np.float32), factor)
 
 
-def _sums(values: NDArray[np.float32] | NDArray[np.bool_], factor: int) -> Array:
-    height, width = values.shape[0] // factor, values.shape[1] // factor
-    down = values.reshape(height, factor, -1).sum(axis=1, dtype=np.float32)
-    return np.asarray(down.reshape(height, width, factor).sum(axis=2), np.float32)
+def _sums(values: Array, factor: int) -> Array:
+    """Strided additions, several times faster than a reduction over short axes."""
+    down = values[::factor].copy()
+    for row in range(1, factor):
+        down += values[row::factor]
+    total = down[:, ::factor].copy()
+    for column in range(1, factor):
+        total += down[:, column::factor]
+    return total

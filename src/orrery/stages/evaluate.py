@@ -9,11 +9,11 @@ from orrery.systems.base import Workspace, get_section, get_system
 
 
 def run(system: str, variant: str) -> None:
-    """Write reports/<system>/<variant>/{metrics.json, pictures}."""
+    """Write reports/<system>/variants/<variant>/{metrics.json, pictures}."""
     params, work = load_params(), Workspace(system)
     section = get_section(params, system)
     trained = load_trained(get_system(system), section, variant, work)
-    with replacing(work.reports / variant) as temporary:
+    with replacing(work.report(variant)) as temporary:
         temporary.mkdir()
         metrics = get_system(system).evaluate(trained, work.aligned, section, temporary)
         write_json(temporary / "metrics.json", metrics)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from orrery.params import load_params
 from orrery.systems.base import Workspace, get_section, get_system
-from orrery.tracking.root import git_commit
+from orrery.tracking.provenance import git_commit
+from orrery.tracking.root import checkout_root
 
 
 def run(system: str) -> None:
-    """Write reports/<system>/{tables.json, tables.md} and pictures."""
+    """Write reports/<system>/tables/: tables.json, tables.md and pictures."""
     params = load_params()
-    get_system(system).tables(Workspace(system), get_section(params, system), git_commit())
+    commit = git_commit(checkout_root())
+    get_system(system).tables(Workspace(system), get_section(params, system), commit)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from orrery.errors import OrreryError
-from orrery.params import Params, Section, validate
+from orrery.params import Params, PromotionParams, Section, validate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,6 +60,10 @@ class Workspace:
         """The sorted JSON verdict of the gate."""
         return self.root / "reports" / "gates" / f"{self.system}.json"
 
+    def report(self, variant: str) -> Path:
+        """Metrics and pictures of one variant."""
+        return self.reports / "variants" / variant
+
     def model(self, variant: str) -> Path:
         """Weights, recipe, parameters and run id of a trained variant."""
         return self.root / "models" / self.system / variant
@@ -83,10 +87,14 @@ class System(ABC, Generic[P]):
     Attributes:
         name: as in params.yaml and on the command line.
         section_type: the pydantic model of its section.
+        summary: what goes in, what comes out, for whom; for the model card.
+        limits: known failures, for the model card.
     """
 
     name: str
     section_type: type[P]
+    summary: str
+    limits: tuple[str, ...]
 
     @abstractmethod
     def align(self, data: Path, out: Path, section: P, seed: int) -> pd.DataFrame:
@@ -95,6 +103,10 @@ class System(ABC, Generic[P]):
     @abstractmethod
     def expectations(self, section: P) -> Mapping[str, ExpectationParams]:
         """What the gate asks of that table."""
+
+    @abstractmethod
+    def rules(self, section: P) -> PromotionParams:
+        """When a challenger becomes champion."""
 
     @abstractmethod
     def patch(self, aligned: Path, out: Path, section: P, seed: int) -> None:
@@ -129,7 +141,8 @@ class System(ABC, Generic[P]):
         """Judge a trained variant on the test scenes; pictures go under `out`.
 
         Returns:
-            Plain data with a mapping ``scenes``: scene -> metric -> value, on which promotion decides.
+            Plain data with a mapping ``scenes``: scene -> metric -> value; scenes whose ``set`` is "test" are the frozen
+            test set on which promotion decides.
         """
 
     @abstractmethod
@@ -151,21 +164,17 @@ class Schedule:
 
 
 @cache
-def systems() -> Mapping[str, System[Any]]:
-    """All systems that are installed, by name."""
-    return {entry.name: entry.load() for entry in entry_points(group=GROUP)}
-
-
 def get_system(name: str) -> System[Any]:
-    """The system called `name`.
+    """The system called `name`; no other is imported.
 
     Raises:
         OrreryError: there is none.
     """
-    known = systems()
+    known = {entry.name: entry for entry in entry_points(group=GROUP)}
     if name not in known:
         raise OrreryError(f"no system {name!r}", remedy=f"choose one of {', '.join(sorted(known))}")
-    return known[name]
+    system: System[Any] = known[name].load()
+    return system
 
 
 def get_section(params: Params, name: str, file: Path = Path("params.yaml")) -> Any:

@@ -110,9 +110,8 @@ def _log_inputs(
 
 def _dataset(name: str, path: str, digest: str) -> Dataset:
     """A data set by name and DVC's md5 (36 characters for a folder, all that MLflow allows)."""
-    return MetaDataset(
-        get_dataset_source_from_json(json.dumps({"uri": path}), "local"), name=name, digest=digest
-    )
+    source = get_dataset_source_from_json(json.dumps({"uri": path}), "local")
+    return MetaDataset(source, name=name, digest=digest)  # type: ignore[abstract]
 
 
 def _shown(params: Params, system: str, variant: str) -> dict[str, str]:

@@ -1,18 +1,16 @@
 """Champion and challenger: judged on the same frozen test set, moved by rules, undone by one command.
 
-A decision is written down, with the aliases it leads to, before any alias moves. From that moment it is done: whoever
-comes next (a second `promote` after a kill, say) finishes the move. Before that moment nothing has happened.
+Done or not done: a decision counts from the moment that the journal has it; see `orrery.tracking.journal`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import mlflow
 from mlflow.entities.model_registry import ModelVersion
@@ -21,6 +19,7 @@ from mlflow.tracking import MlflowClient
 
 from orrery.errors import OrreryError
 from orrery.files import read_json, sha256
+from orrery.tracking.journal import Event, Kind, append, events, settle
 from orrery.tracking.registry import (
     CHALLENGER,
     CHAMPION,
@@ -39,9 +38,7 @@ from orrery.tracking.store import connect
 
 __all__ = ["Event", "PromotionParams", "PromotionVerdict", "history", "promote", "rollback"]
 
-EVENT = "promotion.event."
 VERDICT_TAG = "promotion.verdict"
-REASONS_KEPT = 10
 Evaluate = Callable[[LoadedModel], Scenes]
 
 
@@ -81,37 +78,6 @@ class PromotionVerdict:
         return f"{self.system} version {self.version} is champion, {against}"
 
 
-@dataclass(frozen=True)
-class Event:
-    """One entry of the history of a registered model.
-
-    Attributes:
-        number: counts from 1.
-        kind: what happened.
-        version: the challenger, or whom a rollback restored.
-        against: the champion before.
-        aliases: where the aliases point afterwards; None removes one.
-        reasons: for a refusal.
-        at: UTC time, ISO 8601.
-        done: whether the aliases have been moved.
-    """
-
-    number: int
-    kind: Literal["promoted", "refused", "rolled back"]
-    version: str
-    against: str | None
-    aliases: dict[str, str | None]
-    reasons: list[str]
-    at: str
-    done: bool
-
-    def message(self) -> str:
-        """One line for a person."""
-        reasons = f": {'; '.join(self.reasons)}" if self.reasons else ""
-        against = f" (champion before: version {self.against})" if self.against else ""
-        return f"{self.number}. {self.at} version {self.version} {self.kind}{against}{reasons}"
-
-
 def promote(
     system: str,
     rules: PromotionParams,
@@ -142,13 +108,13 @@ def promote(
     if dry_run:
         return _judge(client, system, _candidate(client, system, version), rules, evaluate, root)
     with locked(root, f"promotion-{system}"):
-        _settle(client, system)
+        settle(client, system)
         candidate = _candidate(client, system, version)
         if aliases(client, system).get(CHAMPION) == candidate:
             return _recorded(client, system, candidate)
         verdict = _judge(client, system, candidate, rules, evaluate, root)
         _record(client, verdict)
-        _settle(client, system)
+        settle(client, system)
         return verdict
 
 
@@ -161,7 +127,7 @@ def rollback(system: str, *, root: Path | None = None) -> Event:
     root = root or project_root()
     client = connect(root)
     with locked(root, f"promotion-{system}"):
-        finished = _settle(client, system)
+        finished = settle(client, system)
         if finished and finished.kind == "rolled back":
             return finished
         champion = str(find_version(client, system, CHAMPION).version)
@@ -171,14 +137,14 @@ def rollback(system: str, *, root: Path | None = None) -> Event:
                 f"{system} has no previous champion", remedy="promote a version by its number instead"
             )
         moved: dict[str, str | None] = {CHAMPION: previous, PREVIOUS: champion}
-        _append(client, system, "rolled back", previous, champion, moved, [])
-        _settle(client, system)
+        append(client, system, "rolled back", previous, champion, moved, [])
+        settle(client, system)
         return history(system, root=root)[-1]
 
 
 def history(system: str, *, root: Path | None = None) -> list[Event]:
     """All decisions about a registered model, oldest first."""
-    return _events(connect(root or project_root()), system)
+    return events(connect(root or project_root()), system)
 
 
 def _candidate(client: MlflowClient, system: str, version: str | None) -> str:
@@ -186,7 +152,7 @@ def _candidate(client: MlflowClient, system: str, version: str | None) -> str:
     if version is not None:
         return str(find_version(client, system, version).version)
     named = aliases(client, system)
-    last = next(iter(_events(client, system)[-1:]), None)
+    last = next(iter(events(client, system)[-1:]), None)
     if CHALLENGER not in named and last and last.kind == "promoted" and named.get(CHAMPION) == last.version:
         return last.version
     return str(find_version(client, system, CHALLENGER).version)
@@ -246,7 +212,7 @@ def _plain(scenes: Scenes) -> dict[str, dict[str, float | None]]:
 def _record(client: MlflowClient, verdict: PromotionVerdict) -> None:
     """Write the verdict to run and version, then the event that commits to it."""
     version = find_version(client, verdict.system, verdict.version)
-    client.log_dict(version.run_id, verdict.to_dict(), _artifact(verdict.system, verdict.version))
+    client.log_dict(str(version.run_id), verdict.to_dict(), _artifact(verdict.system, verdict.version))
     short = {key: value for key, value in verdict.to_dict().items() if key not in ("scenes", "rules")}
     client.set_model_version_tag(
         verdict.system, verdict.version, VERDICT_TAG, json.dumps(short, sort_keys=True)
@@ -254,8 +220,8 @@ def _record(client: MlflowClient, verdict: PromotionVerdict) -> None:
     moved: dict[str, str | None] = {CHAMPION: verdict.version, CHALLENGER: None}
     if verdict.champion:
         moved[PREVIOUS] = verdict.champion
-    kind: Literal["promoted", "refused"] = "promoted" if verdict.promoted else "refused"
-    _append(
+    kind: Kind = "promoted" if verdict.promoted else "refused"
+    append(
         client,
         verdict.system,
         kind,
@@ -281,49 +247,3 @@ def _recorded(client: MlflowClient, system: str, version: str) -> PromotionVerdi
 
 def _artifact(system: str, version: str) -> str:
     return f"promotion/{system}-{version}.json"
-
-
-def _events(client: MlflowClient, system: str) -> list[Event]:
-    known = client.search_registered_models(f"name = '{system}'")
-    tags: Mapping[str, str] = known[0].tags if known else {}
-    return [Event(**json.loads(tags[key])) for key in sorted(tags) if key.startswith(EVENT)]
-
-
-def _append(
-    client: MlflowClient,
-    system: str,
-    kind: Literal["promoted", "refused", "rolled back"],
-    version: str,
-    against: str | None,
-    moved: dict[str, str | None],
-    reasons: list[str],
-) -> None:
-    """Add an event, unless it repeats the last refusal."""
-    events = _events(client, system)
-    kept = [reason[:200] for reason in reasons[:REASONS_KEPT]]
-    at = datetime.now(UTC).isoformat(timespec="seconds")
-    event = Event(len(events) + 1, kind, version, against, moved, kept, at, done=not moved)
-    if events and kind == "refused" and replace(events[-1], number=event.number, at=at) == event:
-        return
-    _write(client, system, event)
-
-
-def _write(client: MlflowClient, system: str, event: Event) -> None:
-    client.set_registered_model_tag(
-        system, f"{EVENT}{event.number:05d}", json.dumps(asdict(event), sort_keys=True)
-    )
-
-
-def _settle(client: MlflowClient, system: str) -> Event | None:
-    """Move the aliases as the last event says, if that is not done yet; return the event that this finished."""
-    events = _events(client, system)
-    if not events or events[-1].done:
-        return None
-    named = aliases(client, system)
-    for alias, version in sorted(events[-1].aliases.items()):
-        if version is not None:
-            client.set_registered_model_alias(system, alias, version)
-        elif alias in named:
-            client.delete_registered_model_alias(system, alias)
-    _write(client, system, replace(events[-1], done=True))
-    return events[-1]

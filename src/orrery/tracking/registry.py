@@ -158,7 +158,7 @@ def _create(client: MlflowClient, system: str, model: Path, run_id: str, tags: M
     """Store the files, then the version with all its tags at once: before that last step nothing is registered."""
     experiment = client.get_run(run_id).info.experiment_id
     for orphan in client.search_logged_models([experiment], f"tags.`{CONTENT_TAG}` = '{tags[CONTENT_TAG]}'"):
-        get_artifact_repository(orphan.artifact_location).delete_artifacts()
+        get_artifact_repository(orphan.artifact_location).delete_artifacts()  # type: ignore[no-untyped-call]
         client.delete_logged_model(orphan.model_id)
     logged = client.create_logged_model(experiment, name=system, source_run_id=run_id, tags=dict(tags))
     client.log_model_artifacts(logged.model_id, str(model))
@@ -200,9 +200,7 @@ def load(
     chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     network = load_export(folder, torch.device(chosen))
     recipe = read_json(folder / RECIPE)
-    return LoadedModel(
-        system, str(version.version), version.run_id or "", network, recipe, dict(version.tags)
-    )
+    return LoadedModel(system, str(version.version), str(version.run_id), network, recipe, dict(version.tags))
 
 
 def find_version(client: MlflowClient, system: str, name: str) -> ModelVersion:

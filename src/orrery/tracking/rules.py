@@ -5,41 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-from pydantic import Field
-
-from orrery.params import Count, NonNegative, Section
+from numpy.typing import NDArray
+from orrery.params import GuardParams, PromotionParams
 from orrery.seeds import stream
 
+Values = NDArray[np.float64]
 Scenes = Mapping[str, Mapping[str, float]]
 """Scene -> metric -> value."""
-
-
-class GuardParams(Section):
-    """A metric that must not suffer, whatever the decisive one gains. Bounds hold for the mean over scenes.
-
-    Bounds hold for a first version too; worsening is judged against the champion.
-    """
-
-    max_relative_worsening: NonNegative | None = None
-    greater_is_better: bool = False
-    minimum: float | None = None
-    maximum: float | None = None
-    reason: str
-
-
-class PromotionParams(Section):
-    """What a challenger must show to become champion."""
-
-    metric: str
-    greater_is_better: bool = False
-    min_relative_improvement: NonNegative = 0.0
-    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.9
-    resamples: Count = 2000
-    guards: dict[str, GuardParams] = {}
-    evidence: list[str] = ["model_card.md", "gate.json"]
 
 
 @dataclass(frozen=True)
@@ -122,10 +97,11 @@ def _compare(
     return Comparison(metric, float(new.mean()), float(old.mean()), improvement, (float(low), float(high)))
 
 
-def _improvement(new: Any, old: Any, sign: float) -> Any:
+def _improvement(new: Values, old: Values, sign: float) -> Values:
     """Relative gain of the means along the last axis; a champion at zero is compared in absolute terms."""
     before, after = old.mean(axis=-1), new.mean(axis=-1)
-    return sign * (after - before) / np.where(before == 0, 1.0, np.abs(before))
+    gained: Values = sign * (after - before) / np.where(before == 0, 1.0, np.abs(before))
+    return gained
 
 
 def _too_little(rules: PromotionParams, found: Comparison) -> list[str]:

@@ -43,7 +43,12 @@ def evaluate(model: TerrainModel, aligned: Path, section: LunarParams, out: Path
     scenes: dict[str, dict[str, Any]] = {}
     together: dict[str, list[Array]] = {}
     for scene in judged_scenes(aligned, section):
-        row: dict[str, Any] = {"kind": scene.kind, "site": scene.site, "incidence_deg": scene.sun.incidence_deg}
+        row: dict[str, Any] = {
+            "set": split_of(scene.site, section.split),
+            "kind": scene.kind,
+            "site": scene.site,
+            "incidence_deg": scene.sun.incidence_deg,
+        }
         for suffix, coarse in placements(scene):
             planes = scene_planes(scene, coarse, model.spectra)
             heights, sigma = predict_scene(model, planes)

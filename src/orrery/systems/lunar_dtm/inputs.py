@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
 
 from orrery.errors import OrreryError
-from orrery.files import read_json
 from orrery.instruments.photometry import Sun
 from orrery.raster.grid import AffineMap, Grid, meridian_convergence_deg
 from orrery.raster.io import Raster, Source, open_windows, upsample
-from orrery.raster.windows import Placed, Warped, Windows, covered
+from orrery.raster.windows import Placed, Warped, Windows, covered, reduced
+from orrery.systems.lunar_dtm.features import EXPOSURE_SCALE_M
+from orrery.systems.lunar_dtm.sidecar import SunTrueNorth, read_sidecar, sun_true_north
 
 Array = NDArray[np.float32]
-SunTrueNorth = tuple[float, float]
 SPLINE_MARGIN_PX = 16  # the cubic spline forgets what lies 16 samples away (its pole: 0.27 ** 16 < 1e-9)
+SMALL_PX = 2_000_000  # so many block means hold a smooth field of any image
 SMALLEST_PX = 16  # below it there is neither shading to normalise nor a slope to measure
 GSD_TOLERANCE = 1.02  # two products of one posting differ by rounding
 
@@ -58,6 +58,7 @@ class Image:
     Attributes:
         path: its file.
         source: linear values on the working grid.
+        small: their means over blocks of `small_factor` x `small_factor` pixels, whole.
         sun_true_north: azimuth from true north and elevation, degrees.
         sun: direction in the image frame.
         taken: time in ISO 8601, where the side-car tells.
@@ -67,6 +68,8 @@ class Image:
 
     path: Path
     source: Windows
+    small: Raster
+    small_factor: int
     sun_true_north: SunTrueNorth
     sun: Sun
     taken: str | None
@@ -138,18 +141,41 @@ def _image(
             remedy="give a finer image or a coarser DEM",
         )
     if covered(dem.grid, pixels.grid, 0) is None:
-        raise no_overlap(source.path, terrain.path)
-    sidecar = _sidecar(source.path)
-    azimuth, elevation = _sun(source, sidecar, sun)
+        raise _no_overlap(source.path, terrain.path)
+    sidecar = read_sidecar(source.path)
+    azimuth, elevation = sun_true_north(source, sidecar, sun)
     direction = Sun((azimuth + meridian_convergence_deg(pixels.grid)) % 360, elevation)
-    return Image(source.path, pixels, (azimuth, elevation), direction, sidecar.get("datetime"), Dem(dem))
+    factor = _small_factor(pixels.grid, dem.grid.gsd_m)
+    small = reduced(pixels, factor)
+    _check_content(small, Dem(dem), source.path, terrain.path)
+    return Image(
+        source.path, pixels, small, factor, (azimuth, elevation), direction, sidecar.get("datetime"), Dem(dem)
+    )
 
 
-def no_overlap(image: Path, dem: Path | str) -> OrreryError:
+def _small_factor(grid: Grid, posting_m: float) -> int:
+    """Fine enough for the exposure field and for the DEM's relief, bounded in memory, and 8 blocks or more a side."""
+    wanted = math.floor(min(EXPOSURE_SCALE_M / 8, posting_m / 2) / grid.gsd_m)
+    bounded = max(1, wanted, math.ceil(math.sqrt(grid.height * grid.width / SMALL_PX)))
+    return max(1, min(bounded, grid.height // 8, grid.width // 8))
+
+
+def _check_content(small: Raster, dem: Dem, image: Path, dem_path: Path) -> None:
+    """Refuse an image without a valid pixel, or without one where the DEM has a height."""
+    if not small.valid.any():
+        raise OrreryError(
+            "holds no valid pixel", file=image, remedy="give another band (--image-band) or file"
+        )
+    if not (small.valid & np.isfinite(dem.on(small.grid))).any():
+        raise _no_overlap(image, dem_path)
+
+
+def _no_overlap(image: Path, dem: Path) -> OrreryError:
     """The error of an image that lies beside the DEM."""
-    name = Path(dem).name
     return OrreryError(
-        f"does not overlap with the DEM {name}", file=image, remedy="give a DEM of the image's area"
+        f"does not overlap with the heights of {dem.name}",
+        file=image,
+        remedy="give a DEM of the image's area",
     )
 
 
@@ -180,62 +206,3 @@ def _in_crs_of(grid: Grid, terrain: Source) -> Windows:
     width = math.ceil((right - left + 2 * margin) / posting)
     place = Affine(posting, 0, left - margin, 0, -posting, top + margin)
     return Warped(terrain, Grid(grid.crs, place, height, width), "cubic")
-
-
-def _sidecar(image: Path) -> Mapping[str, Any]:
-    """Properties of the STAC item beside an image: <stem>.json, or an item.json that names it; empty without one."""
-    own, folder = image.with_suffix(".json"), image.with_name("item.json")
-    if own.exists():
-        return _properties(read_json(own), own)
-    if folder.exists():
-        content = read_json(folder)
-        assets = content.get("assets", {}) if isinstance(content, dict) else {}
-        if any(Path(asset.get("href", "")).name == image.name for asset in assets.values()):
-            return _properties(content, folder)
-    return {}
-
-
-def _properties(content: object, file: Path) -> Mapping[str, Any]:
-    found = content.get("properties", content) if isinstance(content, dict) else None
-    if not isinstance(found, dict):
-        raise OrreryError(
-            "is no STAC item",
-            file=file,
-            remedy="give it view:sun_azimuth and view:sun_elevation, or remove it",
-        )
-    return found
-
-
-def _sun(
-    source: Source, sidecar: Mapping[str, Any], given: tuple[float | None, float | None]
-) -> SunTrueNorth:
-    """Azimuth from true north and elevation: as given, else from the side-car, else from the file's tags."""
-    tags = {key.lower(): value for key, value in source.dataset.tags().items()}
-    angles = []
-    for name, value in zip(("sun_azimuth", "sun_elevation"), given, strict=True):
-        found = value if value is not None else sidecar.get(f"view:{name}", tags.get(name))
-        angles.append(_angle(found, name, source.path))
-    azimuth, elevation = angles
-    if not 0 < elevation <= 90:
-        raise OrreryError(
-            f"its sun stands {elevation:g} degrees above the horizon, which lights no image",
-            file=source.path,
-            remedy="correct the elevation (--sun-elevation, above 0 and up to 90 degrees)",
-        )
-    return azimuth, elevation
-
-
-def _angle(value: object, name: str, file: Path) -> float:
-    try:
-        angle = float(str(value))
-    except ValueError:
-        angle = math.nan
-    if not math.isfinite(angle):
-        option = f"--{name.replace('_', '-')}"
-        problem = f"tells no {name}" if value is None else f"tells {name} {value!r}, which is no angle"
-        raise OrreryError(
-            problem,
-            file=file,
-            remedy=f"give {option} in degrees, or view:{name} in {file.stem}.json beside the image",
-        )
-    return angle

@@ -7,10 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from orrery.gates import ExpectationParams
-from orrery.params import Count, Fraction, NonNegative, Positive, Section
+from orrery.params import Count, Fraction, NonNegative, Positive, PromotionParams, Section
 from orrery.systems.lunar_dtm.align import AlignParams
 from orrery.systems.lunar_dtm.predict import PredictParams
-from orrery.tracking.promotion import PromotionParams
 
 
 class SplitParams(Section):

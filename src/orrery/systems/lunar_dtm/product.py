@@ -12,19 +12,20 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from orrery.errors import OrreryError
-from orrery.files import read_json, replacing, write_json
+from orrery.files import read_json, write_json
 from orrery.instruments.photometry import Sun
 from orrery.raster.grid import Grid, meridian_convergence_deg
-from orrery.raster.io import resample, to_cog
+from orrery.raster.io import resample
 from orrery.raster.scene import ITEM, write_scene
 from orrery.raster.shade import hillshade_u8, shade, slope_deg
 from orrery.raster.windows import Placed, coarser, reduced
+from orrery.systems.lunar_dtm.cog import write_cog
 from orrery.systems.lunar_dtm.inputs import Dem, Image
+from orrery.systems.lunar_dtm.pictures import save
 from orrery.systems.lunar_dtm.rows import Plane, RowStore
 
 Array = NDArray[np.float32]
@@ -67,7 +68,7 @@ def write_products(store: RowStore, content: Content, folder: Path, out: Path) -
         out: where they will be, for links.
     """
     makers: dict[str, Callable[[Path], None]] = {
-        "dtm.tif": lambda path: to_cog(store.write_vrt(UNITS, content.tags), path),
+        "dtm.tif": lambda path: write_cog(store, UNITS, content.tags, path),
         "hillshade.tif": lambda path: _derive(store, "hillshade", hillshade_u8, "uint8", content.tags, path),
         "slope.tif": lambda path: _derive(store, "slope_deg", slope_deg, "float32", content.tags, path),
         "quicklook.png": lambda path: _picture(store, content, path),
@@ -95,7 +96,7 @@ def _derive(
         for columns, read_columns, kept_columns in _blocks(grid.width, BLOCK_PX[1]):
             out[0, :, columns] = function(heights_m[:, read_columns], grid.gsd_m)[kept_rows, kept_columns]
         derived.write(rows.start, out)
-    to_cog(derived.write_vrt(UNITS, tags), path)
+    write_cog(derived, UNITS, tags, path)
     derived.discard()
 
 
@@ -116,24 +117,30 @@ def _picture(store: RowStore, content: Content, path: Path) -> None:
     sigma_m = reduced(Plane(store, "sigma_m"), factor).values
     coarse_m = np.where(np.isfinite(heights_m), content.dem.on(grid), np.nan)
     elevation, azimuth = sun.elevation_deg, content.images[0].sun_true_north[0] % 360
-    figure = Figure(figsize=(15, 10), layout="constrained")
-    axes = figure.subplots(2, 3)
+    figure, axes = _panels(grid)
     _gray(
-        axes[0, 0],
+        axes[0],
         _seen(content.images, grid),
         f"image, sun {azimuth:.0f}° from north, {elevation:.0f}° high",
     )
-    _gray(axes[0, 1], shade(coarse_m, grid.gsd_m, sun), "coarse DEM, shaded by the image's sun")
-    _gray(axes[0, 2], shade(heights_m, grid.gsd_m, sun), "prediction, shaded by the image's sun")
-    _colour(figure, axes[1, 0], heights_m, "elevation", "m", "viridis")
+    _gray(axes[1], shade(coarse_m, grid.gsd_m, sun), "coarse DEM, shaded by the image's sun")
+    _gray(axes[2], shade(heights_m, grid.gsd_m, sun), "prediction, shaded by the image's sun")
+    _colour(figure, axes[3], heights_m, "elevation", "m", "viridis")
     _colour(
-        figure, axes[1, 1], heights_m - coarse_m, "prediction minus coarse DEM", "m", "RdBu_r", symmetric=True
+        figure, axes[4], heights_m - coarse_m, "prediction minus coarse DEM", "m", "RdBu_r", symmetric=True
     )
-    _colour(figure, axes[1, 2], sigma_m, "1-sigma", "m", "magma")
+    _colour(figure, axes[5], sigma_m, "1-sigma", "m", "magma")
     size = f"{store.grid.width} x {store.grid.height} px of {store.grid.gsd_m:.3g} m"
     figure.suptitle(f"{', '.join(image.path.name for image in content.images)}: {size}")
-    with replacing(path) as temporary:
-        FigureCanvasAgg(figure).print_png(temporary)
+    save(figure, path)
+
+
+def _panels(grid: Grid) -> tuple[Figure, list[Axes]]:
+    """Six panels of the product's shape: two rows of three, or one row for a strip that is taller than wide."""
+    rows, columns = (1, 6) if grid.height > 1.5 * grid.width else (2, 3)
+    high = np.clip(grid.height / grid.width, 0.2, 6)
+    figure = Figure(figsize=(16, 16 / columns * high * rows + 0.6 * rows + 0.5), layout="constrained")
+    return figure, list(figure.subplots(rows, columns).flat)
 
 
 def _seen(images: Sequence[Image], grid: Grid) -> Array:
@@ -171,7 +178,7 @@ def _colour(
     shown = axis.imshow(values, cmap=colours, vmin=low, vmax=high)
     axis.set_title(title)
     axis.set_axis_off()
-    figure.colorbar(shown, ax=axis, label=f"{title}, {unit}")
+    figure.colorbar(shown, ax=axis, label=f"{title}, {unit}", fraction=0.05, pad=0.02)
 
 
 def _write_item(grid: Grid, content: Content, path: Path, out: Path) -> None:

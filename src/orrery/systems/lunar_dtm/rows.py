@@ -6,7 +6,7 @@ reads them through a small VRT without another copy.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,12 +75,15 @@ class RowStore:
         for plane in self.planes:
             remove(self._path(plane))
 
-    def write_vrt(self, units: Mapping[str, str], tags: Mapping[str, str]) -> Path:
+    def write_vrt(
+        self, units: Mapping[str, str], tags: Mapping[str, str], overviews: Sequence[Path] = ()
+    ) -> Path:
         """Describe the planes as one raster that GDAL opens.
 
         Args:
             units: plane -> unit.
             tags: metadata of the raster.
+            overviews: the same planes at half, a quarter, … of the resolution.
         """
         root = ElementTree.Element(
             "VRTDataset", rasterXSize=str(self.grid.width), rasterYSize=str(self.grid.height)
@@ -91,22 +94,27 @@ class RowStore:
         for key, value in sorted(tags.items()):
             _add(metadata, "MDI", str(value), key=key)
         for number, plane in enumerate(self.planes, 1):
-            self._describe(root, number, plane, units.get(plane, ""))
+            band = self._describe(root, number, plane, units.get(plane, ""))
+            for overview in overviews:
+                element = _add(band, "Overview")
+                _add(element, "SourceFilename", overview.name, relativeToVRT="1")
+                _add(element, "SourceBand", str(number))
         path = self.folder / f"{self.name}.vrt"
         write_text(path, ElementTree.tostring(root, encoding="unicode"))
         return path
 
-    def _describe(self, root: ElementTree.Element, number: int, plane: str, unit: str) -> None:
+    def _describe(self, root: ElementTree.Element, number: int, plane: str, unit: str) -> ElementTree.Element:
         kind = {"dataType": GDAL_TYPES[self.dtype], "band": str(number), "subClass": "VRTRawRasterBand"}
         band = _add(root, "VRTRasterBand", **kind)
         _add(band, "Description", plane)
         _add(band, "UnitType", unit)
         _add(band, "NoDataValue", NODATA[self.dtype])
-        _add(band, "SourceFilename", self._path(plane).name, relativetoVRT="1")
+        _add(band, "SourceFilename", self._path(plane).name, relativeToVRT="1")
         _add(band, "ImageOffset", "0")
         _add(band, "PixelOffset", str(self._disk_type.itemsize))
         _add(band, "LineOffset", str(self._stride))
         _add(band, "ByteOrder", "LSB")
+        return band
 
     @property
     def _disk_type(self) -> np.dtype[Any]:

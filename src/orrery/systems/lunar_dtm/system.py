@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from orrery.files import read_json
 from orrery.gates import ExpectationParams
+from orrery.params import PromotionParams
 from orrery.raster.scene import list_scenes
 from orrery.systems.base import Schedule, System, Trained, Workspace
 from orrery.systems.lunar_dtm.align import align_scenes
@@ -35,6 +36,16 @@ class LunarDTM(System[LunarParams]):
 
     name = "lunar-dtm"
     section_type = LunarParams
+    summary = (
+        "Elevation and 1-sigma at image resolution from one map-projected LROC NAC image (or another with known sun) and a\n"
+        "coarse DEM such as SLDEM2015. For terrain studies and site selection; not for navigation."
+    )
+    limits = (
+        "trained on a twin of the Moon; figures on real images are few and reported apart",
+        "incidence 40 to 85 degrees; in cast shadow the heights are an interpolation, and 1-sigma says so only roughly",
+        "errors of the coarse DEM and of its registration, beyond what training drew, pass into the result",
+        "albedo contrasts sharper than a few hundred metres look like slopes",
+    )
 
     def align(self, data: Path, out: Path, section: LunarParams, seed: int) -> pd.DataFrame:
         """NAC-R to NAC-L, and the SLDEM to both; neighbours are chained."""
@@ -43,6 +54,10 @@ class LunarDTM(System[LunarParams]):
     def expectations(self, section: LunarParams) -> Mapping[str, ExpectationParams]:
         """The section's `gate`."""
         return section.gate
+
+    def rules(self, section: LunarParams) -> PromotionParams:
+        """The section's `promotion`."""
+        return section.promotion
 
     def patch(self, aligned: Path, out: Path, section: LunarParams, seed: int) -> None:
         """Cut training and validation scenes."""

@@ -40,20 +40,18 @@ def write_tables(work: Workspace, section: LunarParams, commit: str) -> None:
     """Judge the baselines, gather every variant's metrics, write tables.json, tables.md and the plots."""
     results = {name: _baseline(name, work, section) for name in BASELINES}
     for variant in section.variants:
-        metrics = work.reports / variant / "metrics.json"
+        metrics = work.report(variant) / "metrics.json"
         if metrics.exists():
             results[variant] = read_json(metrics)
     if section.champion_variant not in results:
-        raise OrreryError("has no metrics.json", file=work.reports / section.champion_variant, remedy="run evaluate first")
+        raise OrreryError("has no metrics.json", file=work.report(section.champion_variant), remedy="run evaluate first")
     rows = [{**row, "seeds": 1, "data": "twin", "commit": commit} for row in _rows(results)]
-    with replacing(work.reports / "tables") as out:
+    with replacing(work.reports / "pictures") as out:
         out.mkdir()
-        write_json(out / "tables.json", rows)
-        write_text(out / "tables.md", markdown(rows, section.champion_variant))
-        for name in BASELINES:
-            write_json(out / f"{name}.json", results[name])
         quality_plot(rows, out / "quality.png")
         illumination_plot(results, out / "illumination.png")
+    write_text(work.reports / "tables.md", markdown(rows, section.champion_variant))
+    write_json(work.reports / "tables.json", rows)
 
 
 def _baseline(name: str, work: Workspace, section: LunarParams) -> dict[str, Any]:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from math import ceil, floor, sqrt
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from orrery.errors import OrreryError
 from orrery.raster.shade import shade
 from orrery.raster.tiles import Axis, RowBlender, stretch
-from orrery.raster.windows import reduced
-from orrery.systems.lunar_dtm.features import EXPOSURE_SCALE_M, exposure_field
-from orrery.systems.lunar_dtm.inputs import Image, no_overlap
+from orrery.systems.lunar_dtm.features import exposure_field
+from orrery.systems.lunar_dtm.inputs import Image
 from orrery.systems.lunar_dtm.rows import RowStore
 
 if TYPE_CHECKING:
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float32]
 PLANES = ("elevation_m", "sigma_m", "valid")
-FIELD_PX = 2_000_000  # the exposure is a smooth field: this many samples hold it for any image
 Advance = Callable[[int], Any]
 
 
@@ -80,26 +78,11 @@ class Exposure:
         return stretch(self.samples, *places)
 
 
-def survey(image: Image) -> Exposure:
-    """Exposure of a whole image from its means over small blocks, in one pass.
-
-    Raises:
-        OrreryError: the image holds no valid pixel, or none where the DEM has heights.
-    """
-    pixels = image.grid.height * image.grid.width
-    wanted = min(EXPOSURE_SCALE_M / 8, image.dem.posting_m / 2) / image.grid.gsd_m
-    factor = max(1, floor(wanted), ceil(sqrt(pixels / FIELD_PX)))
-    factor = max(1, min(factor, image.grid.height // 8, image.grid.width // 8))
-    small = reduced(image.source, factor)
-    if not small.valid.any():
-        raise OrreryError(
-            "holds no valid pixel", file=image.path, remedy="give another band (--image-band) or file"
-        )
-    coarse_m = image.dem.on(small.grid)
-    if not (small.valid & np.isfinite(coarse_m)).any():
-        raise no_overlap(image.path, "(its heights are nodata there)")
-    rendered = shade(coarse_m, small.grid.gsd_m, image.sun)
-    return Exposure(exposure_field(small.values, rendered, small.grid.gsd_m), factor)
+def exposure_of(image: Image) -> Exposure:
+    """Exposure of a whole image from its block means and the DEM shaded by its sun."""
+    small = image.small
+    rendered = shade(image.dem.on(small.grid), small.grid.gsd_m, image.sun)
+    return Exposure(exposure_field(small.values, rendered, small.grid.gsd_m), image.small_factor)
 
 
 def predict_image(image: Image, model: Terrain, tiling: Tiling, store: RowStore, advance: Advance) -> None:
@@ -119,16 +102,17 @@ def predict_image(image: Image, model: Terrain, tiling: Tiling, store: RowStore,
     if finished == image.grid.height:
         return
     blender = RowBlender(image.grid.width, 2, finished, *([] if sums is None else [sums]))
-    strips = _Strips.over(image, rows, model.context_px)
-    for index in range(len(rows.starts)):
-        if rows.finished(index) <= finished:
-            continue
-        for tiles in _batches(strips, rows, columns, index, model.context_px, tiling.batch):
-            _add(blender, tiles, model, tiling.level)
-        done = blender.finish(rows.finished(index))
-        store.write(rows.finished(index) - done.shape[1], np.stack([*done, np.isfinite(done[0])]))
-        store.save_progress(rows.finished(index), blender.sums)
-        advance(done.shape[1])
+    with ThreadPoolExecutor(max_workers=1) as reader:
+        strips = _Strips.over(image, rows, model.context_px, reader)
+        for index in range(len(rows.starts)):
+            if rows.finished(index) <= finished:
+                continue
+            for tiles in _batches(strips, rows, columns, index, model.context_px, tiling.batch):
+                _add(blender, tiles, model, tiling.level)
+            done = blender.finish(rows.finished(index))
+            store.write(rows.finished(index) - done.shape[1], np.stack([*done, np.isfinite(done[0])]))
+            store.save_progress(rows.finished(index), blender.sums)
+            advance(done.shape[1])
 
 
 @dataclass(frozen=True)
@@ -144,33 +128,30 @@ class _Placed:
 
 @dataclass
 class _Strips:
-    """Image, coarse heights and exposure over whole rows, each piece of rows read once.
+    """Image, coarse heights and exposure over whole rows: each piece of rows is read once, while the model works.
 
     The pieces do not depend on where a run starts, so a resumed run computes the very same values.
     """
 
     image: Image
     exposure: Exposure
-    edges: tuple[int, ...]
-    pieces: dict[int, tuple[Array, Array, Array]]
+    spans: tuple[tuple[int, int], ...]
+    reader: Executor
+    pieces: dict[int, Future[tuple[Array, Array, Array]]]
 
     @classmethod
-    def over(cls, image: Image, rows: Axis, context_px: int) -> _Strips:
-        stops = (min(start + rows.tile + context_px, rows.size) for start in rows.starts)
-        return cls(image, survey(image), tuple(sorted({0, *stops})), {})
+    def over(cls, image: Image, rows: Axis, context_px: int, reader: Executor) -> _Strips:
+        edges = sorted({0, *(min(start + rows.tile + context_px, rows.size) for start in rows.starts)})
+        return cls(image, exposure_of(image), tuple(pairwise(edges)), reader, {})
 
     def rows(self, start: int, stop: int) -> tuple[Array, Array, Array]:
-        """The three planes over the rows from `start` to `stop`; what lies above is forgotten."""
-        spans = [
-            span
-            for span in zip(self.edges, self.edges[1:], strict=False)
-            if span[1] > start and span[0] < stop
-        ]
-        self.pieces = {first: self.pieces.get(first) or self._read(first, last) for first, last in spans}
-        cut = slice(start - spans[0][0], stop - spans[0][0])
-        image, coarse_m, exposure = (
-            np.concatenate(planes)[cut] for planes in zip(*self.pieces.values(), strict=True)
-        )
+        """The three planes over the rows from `start` to `stop`; the rows above are forgotten, the next ones begun."""
+        wanted = [number for number, (first, last) in enumerate(self.spans) if last > start and first < stop]
+        ahead = range(wanted[0], min(wanted[-1] + 2, len(self.spans)))
+        self.pieces = {n: self.pieces.get(n) or self.reader.submit(self._read, *self.spans[n]) for n in ahead}
+        first = self.spans[wanted[0]][0]
+        planes = zip(*(self.pieces[number].result() for number in wanted), strict=True)
+        image, coarse_m, exposure = (np.concatenate(parts)[start - first : stop - first] for parts in planes)
         return image, coarse_m, exposure
 
     def _read(self, start: int, stop: int) -> tuple[Array, Array, Array]:
@@ -189,7 +170,8 @@ def _batches(
     batch: list[_Placed] = []
     for number, column in enumerate(columns.starts):
         across, core_columns = _with_context(columns, number, context_px)
-        tile = _tile(strips.image, *(plane[:, across] for plane in planes), (core_rows, core_columns))
+        pixels, coarse_m, exposure = (plane[:, across] for plane in planes)
+        tile = _tile(strips.image, pixels, coarse_m, exposure, (core_rows, core_columns))
         if tile is not None:
             weight = np.outer(rows.weights(index), columns.weights(number))
             batch.append(_Placed(tile, (core_rows, core_columns), rows.starts[index], column, weight))
@@ -222,8 +204,8 @@ def _tile(
     if not known.all():
         nearest = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
         pixels, coarse_m = np.where(known, pixels, np.nan), coarse_m[tuple(nearest)]
-    planes = (np.ascontiguousarray(plane) for plane in (pixels, coarse_m, exposure))
-    return Tile(*planes, image.grid.gsd_m, image.sun, image.dem.posting_m)
+    pixels, coarse_m, exposure = (np.ascontiguousarray(plane) for plane in (pixels, coarse_m, exposure))
+    return Tile(pixels, coarse_m, exposure, image.grid.gsd_m, image.sun, image.dem.posting_m)
 
 
 def _add(blender: RowBlender, tiles: Sequence[_Placed], model: Terrain, level: bool) -> None:

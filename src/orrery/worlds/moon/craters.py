@@ -109,12 +109,15 @@ def draw_craters(
     number = rng.poisson((density[0] - density[-1]) * extent_m[0] * extent_m[1] * 1e-6)
     ranks = density[-1] + rng.random(number) * (density[0] - density[-1])
     diameter = np.exp(np.interp(-np.log(ranks), -np.log(density), np.log(diameters)))
-    # Share of its possible lifetime that a crater of this size may have lived: 1 where production has reached equilibrium.
-    share = np.minimum(1, produced_per_km2(diameter, age_ga) / (retention * equilibrium_per_km2(diameter)))
-    lifetime_ga = age_ga * retention * equilibrium_per_km2(diameter) / produced_per_km2(diameter, age_ga)
-    lived = rng.random(number) * share
+    held = retention * equilibrium_per_km2(diameter)
+    # The share of its lifetime that the oldest crater of a size has lived: all of it where production fills the surface.
+    share = np.minimum(1, produced_per_km2(diameter, age_ga) / held)
+    oldest_ga = np.minimum(
+        age_ga, held / produced_per_km2(diameter, 1.0)
+    )  # the flux of the last 3 Ga was even
+    lived = rng.random(number)
     x, y = rng.random(number) * extent_m[1], rng.random(number) * extent_m[0]
-    return without_buried(Craters(x, y, diameter, lived * lifetime_ga, lived * LIFETIME_CREEP))
+    return without_buried(Craters(x, y, diameter, lived * oldest_ga, lived * share * LIFETIME_CREEP))
 
 
 def without_buried(craters: Craters) -> Craters:

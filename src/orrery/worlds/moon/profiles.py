@@ -18,7 +18,8 @@ Floats = NDArray[np.float64]
 REACH_RADII = 3.0
 SAMPLES = 192
 # Creep of the tabulated states: even steps of the logarithm, because relief fades by the same share in each.
-CREEP_STATES = np.concatenate([[0.0], np.geomspace(1e-3, LIFETIME_CREEP, 31)])
+# The first is what slumping leaves of the analytic form's edges at once.
+CREEP_STATES = np.geomspace(2e-3, LIFETIME_CREEP, 32)
 RIM_RADII = 0.98
 RIM_HEIGHT = 0.036
 FLOOR_DEPTH = 0.181
@@ -64,9 +65,9 @@ def fresh_depth_over_diameter(diameter_m: ArrayLike) -> Floats:
 
 @lru_cache(maxsize=1)
 def profile_table() -> NDArray[np.float32]:
-    """Heights over the fresh rim-to-floor depth, (states, SAMPLES + 1); columns run evenly from 0 to `REACH_RADII`."""
+    """Heights over the freshest state's rim-to-floor depth, (states, SAMPLES + 1); columns run evenly from 0 to `REACH_RADII`."""
     radii = np.linspace(0, REACH_RADII, SAMPLES + 1)
     # Creep carries a little relief beyond the table's end: fade it out there rather than leave a step.
     fade = np.clip((REACH_RADII - radii) / 0.5, 0, 1)
     table = np.stack([worn_profile(radii, creep) * fade for creep in CREEP_STATES])
-    return np.asarray(table / (RIM_HEIGHT + FLOOR_DEPTH), np.float32)
+    return np.asarray(table / np.ptp(table[0]), np.float32)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,7 +32,7 @@ def add_craters(height_m: Array, gsd_m: float, craters: Craters) -> None:
         craters: positions from the field's upper left corner.
     """
     radius_px = craters.diameter_m / (2 * gsd_m)
-    for low, high in zip(CLASS_EDGES_PX[:-1], CLASS_EDGES_PX[1:], strict=True):
+    for low, high in pairwise(CLASS_EDGES_PX):
         _add_class(height_m, gsd_m, craters.where((radius_px > low) & (radius_px <= high)))
     large = craters.where(radius_px > CLASS_EDGES_PX[-1])
     for index in range(len(large)):
@@ -43,8 +45,8 @@ def depth_m(craters: Craters) -> Array:
 
 
 def wear_state(craters: Craters) -> NDArray[np.int32]:
-    """Row of `profile_table` for each crater: the nearest below."""
-    return np.asarray(np.searchsorted(CREEP_STATES, craters.creep, side="right") - 1, np.int32)
+    """Row of `profile_table` for each crater: the nearest below, the first for fresher ones."""
+    return np.asarray(np.maximum(np.searchsorted(CREEP_STATES, craters.creep, side="right") - 1, 0), np.int32)
 
 
 def _add_class(height_m: Array, gsd_m: float, craters: Craters) -> None:
@@ -64,7 +66,9 @@ def _add_class(height_m: Array, gsd_m: float, craters: Craters) -> None:
         rows, columns = (np.rint(v[part]).astype(np.int32)[:, None] + offsets for v in (row, column))
         scale = (SAMPLES / REACH_RADII * 2 * gsd_m / craters.diameter_m[part])[:, None]
         down, right = ((rows - row[part, None]) * scale, (columns - column[part, None]) * scale)
-        distance = np.sqrt((down**2).astype(np.float32)[:, :, None] + (right**2).astype(np.float32)[:, None, :])
+        distance = np.sqrt(
+            (down**2).astype(np.float32)[:, :, None] + (right**2).astype(np.float32)[:, None, :]
+        )
         stamps = _look_up(table, states[part, None, None], distance) * depths[part, None, None]
         places = (rows[:, :, None] + side) * padded_width + columns[:, None, :] + side
         padded += np.bincount(places.ravel(), stamps.ravel(), padded.size)

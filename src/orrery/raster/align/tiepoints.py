@@ -1,0 +1,133 @@
+"""Tie points: where windows of one image are found in another, to a fraction of a pixel.
+
+Both images lie on one grid; NaN marks pixels without a value. The similarity is the normalised cross-correlation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.feature import match_template
+
+from orrery.raster.grid import Grid
+
+Array = NDArray[np.float32]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class TiePoints:
+    """Matched places; each field is (N,).
+
+    Attributes:
+        source_x_m, source_y_m: centre of the window, in the source's coordinates.
+        reference_x_m, reference_y_m: where the reference shows the same ground.
+        score: normalised cross-correlation at the match.
+    """
+
+    source_x_m: Floats
+    source_y_m: Floats
+    reference_x_m: Floats
+    reference_y_m: Floats
+    score: Floats
+
+    def __len__(self) -> int:
+        return self.score.size
+
+    def where(self, chosen: NDArray[np.bool_]) -> TiePoints:
+        """The points for which `chosen` is true."""
+        return TiePoints(*(getattr(self, field.name)[chosen] for field in fields(self)))
+
+
+def match(
+    reference: Array,
+    source: Array,
+    grid: Grid,
+    *,
+    window_px: int,
+    spacing_px: int,
+    search_px: int,
+    least_score: float = 0.3,
+    least_valid: float = 0.7,
+) -> TiePoints:
+    """Windows of the source, on a square lattice, sought in the reference.
+
+    Matches at the rim of the search, below `least_score` or with too few valid pixels are left out.
+
+    Args:
+        reference: (H, W) values.
+        source: (H, W) values, expected to lie within `search_px` of the reference.
+        grid: of both.
+        window_px: side of the windows.
+        spacing_px: distance of their centres.
+        search_px: largest displacement in each direction.
+        least_score: of a match.
+        least_valid: share of valid pixels of a window, and of its surroundings in the reference.
+    """
+    found = []
+    for row in _starts(grid.height, window_px, spacing_px):
+        for column in _starts(grid.width, window_px, spacing_px):
+            window = source[row : row + window_px, column : column + window_px]
+            around = _cut(reference, row - search_px, column - search_px, window_px + 2 * search_px)
+            if min(np.isfinite(window).mean(), np.isfinite(around).mean()) < least_valid:
+                continue
+            down, right, score = displacement(_filled(around), _filled(window))
+            if score >= least_score and np.isfinite(down):
+                centre = (row + (window_px - 1) / 2, column + (window_px - 1) / 2)
+                found.append((*centre, centre[0] + down - search_px, centre[1] + right - search_px, score))
+    rows, columns, to_rows, to_columns, scores = np.array(found, float).reshape(-1, 5).T
+    return TiePoints(*grid.xy(rows, columns), *grid.xy(to_rows, to_columns), scores)
+
+
+def displacement(around: Array, window: Array) -> tuple[float, float, float]:
+    """Row and column in `around` of the upper left corner of `window`, to a fraction of a pixel, and the correlation.
+
+    The place is NaN when the correlation is highest at the rim: its maximum may lie beyond.
+    """
+    if np.ptp(around) == 0 or np.ptp(window) == 0:
+        return np.nan, np.nan, 0.0
+    scores = match_template(around, window)
+    row, column = (int(index) for index in np.unravel_index(np.argmax(scores), scores.shape))
+    best = float(scores[row, column])
+    if not (0 < row < scores.shape[0] - 1 and 0 < column < scores.shape[1] - 1):
+        return np.nan, np.nan, best
+    down, right = _vertex(scores[row - 1 : row + 2, column - 1 : column + 2])
+    return row + down, column + right, best
+
+
+def _vertex(nine: Array) -> tuple[float, float]:
+    """Place of the maximum of the parabola through a 3 x 3 neighbourhood (least squares), at most a pixel off its middle."""
+    left, middle, right = nine.sum(0)
+    top, centre, bottom = nine.sum(1)
+    slope = np.array([bottom - top, right - left]) / 6
+    mixed = (nine[2, 2] + nine[0, 0] - nine[0, 2] - nine[2, 0]) / 4
+    curvature = np.array([[(top + bottom - 2 * centre) / 3, mixed], [mixed, (left + right - 2 * middle) / 3]])
+    if np.linalg.det(curvature) <= 0:
+        return 0.0, 0.0
+    down, across = np.clip(-np.linalg.solve(curvature, slope), -1, 1)
+    return float(down), float(across)
+
+
+def _starts(length: int, window: int, spacing: int) -> list[int]:
+    """First indices of windows that cover a length evenly."""
+    if length < window:
+        return []
+    count = max(1, round((length - window) / spacing) + 1)
+    return [round(start) for start in np.linspace(0, length - window, count)]
+
+
+def _cut(values: Array, row: int, column: int, side: int) -> Array:
+    """A square that may reach beyond the array; NaN there."""
+    out = np.full((side, side), np.nan, np.float32)
+    top, left = max(row, 0), max(column, 0)
+    part = values[top : max(row + side, 0), left : max(column + side, 0)]
+    out[top - row : top - row + part.shape[0], left - column : left - column + part.shape[1]] = part
+    return out
+
+
+def _filled(values: Array) -> Array:
+    """Invalid pixels replaced by the mean of the valid ones."""
+    valid = np.isfinite(values)
+    return values if valid.all() else np.where(valid, values, values[valid].mean(dtype=np.float64)).astype(np.float32)

@@ -1,0 +1,31 @@
+"""ingest: raw scenes into data/, versioned; the only thing that writes there."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+
+from orrery.errors import OrreryError
+from orrery.files import replacing
+from orrery.params import load_params
+from orrery.worlds import moon
+
+
+def run(out: Path, versioned: bool) -> None:
+    """Make the twin's scenes under `out`/moon and, where wanted, record `out` with `dvc add`.
+
+    Raises:
+        OrreryError: DVC refuses.
+    """
+    params = load_params()
+    with replacing(out / "moon") as temporary:
+        names = moon.make(temporary, params.ingest, params.seed)
+    click.echo(f"{len(names)} scenes under {out / 'moon'}")
+    if versioned:
+        done = subprocess.run([sys.executable, "-m", "dvc", "add", "--quiet", str(out)], check=False)
+        if done.returncode:
+            raise OrreryError("could not be versioned", file=out, remedy="see DVC's message above; or use --no-version")
+        click.echo(f"{out}.dvc records it; `dvc push` stores it in the remote")

@@ -1,0 +1,73 @@
+"""What stands beside an image or in its tags: the sun's direction and the time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from orrery.errors import OrreryError
+from orrery.files import read_json
+from orrery.raster.io import Source
+
+SunTrueNorth = tuple[float, float]
+
+
+def read_sidecar(image: Path) -> Mapping[str, Any]:
+    """Properties of the STAC item beside an image: <stem>.json, or an item.json that names it; empty without one."""
+    own, folder = image.with_suffix(".json"), image.with_name("item.json")
+    if own.exists():
+        return _properties(read_json(own), own)
+    if folder.exists():
+        content = read_json(folder)
+        assets = content.get("assets", {}) if isinstance(content, dict) else {}
+        if any(Path(asset.get("href", "")).name == image.name for asset in assets.values()):
+            return _properties(content, folder)
+    return {}
+
+
+def _properties(content: object, file: Path) -> Mapping[str, Any]:
+    found = content.get("properties", content) if isinstance(content, dict) else None
+    if not isinstance(found, dict):
+        raise OrreryError(
+            "is no STAC item",
+            file=file,
+            remedy="give it view:sun_azimuth and view:sun_elevation, or remove it",
+        )
+    return found
+
+
+def sun_true_north(
+    source: Source, sidecar: Mapping[str, Any], given: tuple[float | None, float | None]
+) -> SunTrueNorth:
+    """Azimuth from true north and elevation: as given, else from the side-car, else from the file's tags."""
+    tags = {key.lower(): value for key, value in source.dataset.tags().items()}
+    angles = []
+    for name, value in zip(("sun_azimuth", "sun_elevation"), given, strict=True):
+        found = value if value is not None else sidecar.get(f"view:{name}", tags.get(name))
+        angles.append(_angle(found, name, source.path))
+    azimuth, elevation = angles
+    if not 0 < elevation <= 90:
+        raise OrreryError(
+            f"its sun stands {elevation:g} degrees above the horizon, which lights no image",
+            file=source.path,
+            remedy="correct the elevation (--sun-elevation, above 0 and up to 90 degrees)",
+        )
+    return azimuth, elevation
+
+
+def _angle(value: object, name: str, file: Path) -> float:
+    try:
+        angle = float(str(value))
+    except ValueError:
+        angle = math.nan
+    if not math.isfinite(angle):
+        option = f"--{name.replace('_', '-')}"
+        problem = f"tells no {name}" if value is None else f"tells {name} {value!r}, which is no angle"
+        raise OrreryError(
+            problem,
+            file=file,
+            remedy=f"give {option} in degrees, or view:{name} in {file.stem}.json beside the image",
+        )
+    return angle

@@ -1,0 +1,32 @@
+"""Light that the ground sends straight up, under one sun."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orrery.instruments.photometry import Sun
+from orrery.raster.shade import ShadingModel, shade
+from orrery.worlds.moon.shadows import lit_fraction
+from orrery.worlds.moon.terrain import Ground
+
+Array = NDArray[np.float32]
+
+# Light that sunlit slopes and the camera's optics scatter into shadows, as a share of that of flat ground: images with
+# long exposure show the floors of shadows at about this level (Robinson et al. 2010, section on stray light).
+SHADOW_LIGHT = 0.01
+
+
+def radiance(ground: Ground, sun: Sun, photometry: ShadingModel = "lunar-lambert") -> Array:
+    """Radiance over that of flat ground of mean albedo under the same sun, (H, W); cast and attached shadows are in.
+
+    Args:
+        ground: heights and albedo.
+        sun: azimuth from image up.
+        photometry: how the ground scatters light.
+    """
+    direct = shade(ground.height_m, ground.gsd_m, sun, photometry)
+    direct *= lit_fraction(ground.height_m, ground.gsd_m, sun)
+    direct += np.float32(SHADOW_LIGHT)
+    direct *= ground.albedo
+    return direct

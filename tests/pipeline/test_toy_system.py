@@ -1,0 +1,106 @@
+"""A sixth system, known by its entry point and one section of params.yaml, goes through every stage."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+TOY = Path(__file__).parent / "toy"
+SECTION = """
+scale: demo
+seed: 1
+ingest: {gsd_m: 3.0, strip_width_px: 530, height_px: 896, sites: {flat: {kind: flat, suns: [{azimuth_deg: 10, elevation_deg: 20}]}}}
+train: {accelerator: cpu, threads: 1}
+tracking: {wandb: "off"}
+models:
+  toy-slow: {system: toy, variant: slow}
+  toy-fast: {system: toy, variant: fast}
+systems:
+  toy:
+    align: {}
+    patch: {}
+    split: {}
+    gate: {residual: {column: residual_px, max: 1.0, severity: critical, reason: the toy demands it}}
+    champion_variant: fast
+    promotion: {metric: error}
+    variants:
+      slow: {learning_rate: 0.001, steps: 10}
+      fast: {learning_rate: 0.2, steps: 30}
+full: {train: {threads: 1}}
+"""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A clone with the toy installed, run once from data to champion."""
+    root = tmp_path_factory.mktemp("clone")
+    shutil.copy(REPOSITORY / "dvc.yaml", root)
+    shutil.copytree(REPOSITORY / "src", root / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    (root / "params.yaml").write_text(SECTION)
+    (root / ".gitignore").write_text("/build\n/models\n/reports\n/mlruns\n/data\n")
+    (root / "data").mkdir()
+    (root / "data/toy.txt").write_text(" ".join(str(i / 24) for i in range(24)))
+    for command in (["git", "init", "-q"], ["dvc", "init", "-q"], ["dvc", "add", "-q", "data"], ["git", "add", "-A"]):
+        run(root, *command)
+    run(root, "git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "toy")
+    run(root, "dvc", "repro")
+    return root
+
+
+def run(root, *command, check=True):
+    paths = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": paths, "PYTHONPATH": str(TOY), "DVC_NO_ANALYTICS": "1", "OMP_NUM_THREADS": "1"}
+    environment.pop("DVC_ROOT", None)
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    if check and done.returncode:
+        pytest.fail(f"{' '.join(command)}\n{done.stdout}\n{done.stderr}")
+    return done
+
+
+def test_it_ends_with_a_champion(project):
+    promotion = json.loads((project / "reports/toy/promotion.json").read_text())
+    assert promotion["promoted"]
+    metrics = json.loads((project / "reports/toy/variants/fast/metrics.json").read_text())
+    assert metrics["scenes"]["only"]["error"] < 0.05
+    out = run(project, "orrery", "promote", "toy", "--history").stdout
+    assert "promoted" in out
+
+
+def test_a_second_repro_does_nothing(project):
+    assert "up to date" in run(project, "dvc", "repro").stdout
+    assert not run(project, "dvc", "status").stdout.replace("Data and pipelines are up to date.", "").strip()
+
+
+def test_one_variants_learning_rate_reruns_that_variant_only(project):
+    params = project / "params.yaml"
+    text = params.read_text()
+    params.write_text(text.replace("0.001", "0.002"))
+    listing = run(project, "dvc", "repro", "--dry").stdout
+    params.write_text(text)
+    reran = [line.split("'")[1] for line in listing.splitlines() if line.startswith("Running stage")]
+    assert "train@toy-slow" in reran
+    assert "train@toy-fast" not in reran
+    assert not [name for name in reran if name.startswith(("align", "gate", "patch"))]
+
+
+def test_predict_uses_the_champion_and_stamps_its_lineage(project):
+    (project / "in.txt").write_text("1")
+    assert "doubled" in run(project, "orrery", "predict", "toy", "--image", "in.txt", "--dem", "in.txt", "--out", "product").stdout
+    tags = json.loads((project / "product/product.json").read_text())
+    assert "toy" in tags.values()
+
+
+def test_a_gate_that_fails_stops_before_patch(project):
+    params = project / "params.yaml"
+    text = params.read_text()
+    params.write_text(text.replace("max: 1.0", "max: -1.0"))
+    done = run(project, "dvc", "repro", "patch@toy", check=False)
+    params.write_text(text)
+    assert done.returncode != 0
+    assert "only" in done.stderr + done.stdout
+    assert "patch@toy" not in done.stdout

@@ -15,11 +15,10 @@ import torch
 from mlflow.tracking import MlflowClient
 from torch import Tensor, nn
 
-from orrery.params import Params
+from orrery.params import GuardParams, Params, PromotionParams
 from orrery.tracking.promotion import promote, rollback
 from orrery.tracking.registry import LoadedModel, register
 from orrery.tracking.root import locked
-from orrery.tracking.rules import GuardParams, PromotionParams
 from orrery.tracking.runs import training_run
 from orrery.tracking.store import bootstrap
 
@@ -27,7 +26,9 @@ SYSTEM = "lunar-dtm"
 RULES = PromotionParams(
     metric="rmse_m",
     min_relative_improvement=0.02,
-    guards={"slope_deg": GuardParams(max_relative_worsening=0.05, maximum=20.0, reason="rough terrain misleads")},
+    guards={
+        "slope_deg": GuardParams(max_relative_worsening=0.05, maximum=20.0, reason="rough terrain misleads")
+    },
 )
 
 
@@ -45,7 +46,9 @@ class TinyUNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         shallow = torch.relu(self.norm(self.down(images)))
-        deep = nn.functional.interpolate(torch.relu(self.deep(shallow)), size=shallow.shape[-2:], mode="bilinear")
+        deep = nn.functional.interpolate(
+            torch.relu(self.deep(shallow)), size=shallow.shape[-2:], mode="bilinear"
+        )
         result: Tensor = self.shuffle(self.out(torch.cat([shallow, deep], dim=1)))
         return result
 
@@ -69,7 +72,10 @@ def make_params(wandb: str = "off", learning_rate: float = 1e-3) -> Params:
             "tracking": {"wandb": wandb},
             "models": {},
             "systems": {
-                SYSTEM: {"patch": {"height_px": 64}, "variants": {"ours": {"lr": learning_rate, "losses": {"l1": 1.0}}}}
+                SYSTEM: {
+                    "patch": {"height_px": 64},
+                    "variants": {"ours": {"lr": learning_rate, "losses": {"l1": 1.0}}},
+                }
             },
         }
     )
@@ -119,7 +125,9 @@ def evaluate(model: LoadedModel) -> dict[str, dict[str, float]]:
 def in_processes(target: Callable[..., None], arguments: Sequence[tuple[object, ...]]) -> list[int | None]:
     """Run `target` once for each arguments, all at the same time; return the exit codes."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["orrery.tracking.promotion", "orrery.tracking.runs"])  # slow imports, once
+    context.set_forkserver_preload(
+        ["orrery.tracking.promotion", "orrery.tracking.runs"]
+    )  # slow imports, once
     started = [context.Process(target=target, args=each) for each in arguments]
     for process in started:
         process.start()
@@ -171,7 +179,9 @@ def roll_back_and_die(root: Path, count: int) -> None:
 
 
 def register_third(root: Path, run_id: str) -> str:
-    return register(SYSTEM, TinyUNet(3), example(), {"seed": 3}, root / "mlruns/evidence-1", run_id, root=root)
+    return register(
+        SYSTEM, TinyUNet(3), example(), {"seed": 3}, root / "mlruns/evidence-1", run_id, root=root
+    )
 
 
 def register_and_die(root: Path, run_id: str, count: int) -> None:

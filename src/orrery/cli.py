@@ -32,9 +32,13 @@ def cli() -> None:
 
 
 @cli.command()
-@click.option("--source", type=click.Choice(["twin"]), default="twin", show_default=True, help="Where scenes come from.")
+@click.option(
+    "--source", type=click.Choice(["twin"]), default="twin", show_default=True, help="Where scenes come from."
+)
 @click.option("--out", type=PATH, default=Path("data"), show_default=True, help="Folder to fill.")
-@click.option("--version/--no-version", "versioned", default=True, help="Record the folder in data.dvc (dvc add).")
+@click.option(
+    "--version/--no-version", "versioned", default=True, help="Record the folder in data.dvc (dvc add)."
+)
 def ingest(source: str, out: Path, versioned: bool) -> None:
     """Make the raw scenes under data/ and version them."""
     from orrery.stages import ingest as stage
@@ -114,25 +118,51 @@ def register(system: str, variant: str) -> None:
 @click.option("--dry-run", is_flag=True, help="Say what would happen, change nothing.")
 @click.option("--rollback", is_flag=True, help="Make the previous champion champion again.")
 @click.option("--history", is_flag=True, help="List past verdicts.")
-@click.option("--allow-refusal", is_flag=True, help="Exit with 0 when the challenger is refused (for pipelines).")
+@click.option(
+    "--allow-refusal", is_flag=True, help="Exit with 0 when the challenger is refused (for pipelines)."
+)
 def promote(
     system: str, version: str | None, dry_run: bool, rollback: bool, history: bool, allow_refusal: bool
 ) -> None:
     """Compare the challenger with the champion on the frozen test set; move the alias by the rules of params.yaml."""
     from orrery.stages import promote as stage
 
-    sys.exit(stage.run(system, version, dry_run=dry_run, rollback=rollback, history=history, allow_refusal=allow_refusal))
+    sys.exit(
+        stage.run(
+            system, version, dry_run=dry_run, rollback=rollback, history=history, allow_refusal=allow_refusal
+        )
+    )
 
 
 @cli.command()
 @click.argument("system")
-@click.option("--image", "images", type=PATH, multiple=True, required=True, help="Map-projected image; repeat for a mosaic.")
+@click.option(
+    "--image",
+    "images",
+    type=PATH,
+    multiple=True,
+    required=True,
+    help="Map-projected image; repeat for a mosaic.",
+)
 @click.option("--dem", type=PATH, required=True, help="Coarse DEM of the area, heights in m.")
-@click.option("--out", type=PATH, required=True, help="Folder for dtm.tif, hillshade.tif, slope.tif, quicklook.png, item.json.")
-@click.option("--sun-azimuth", type=float, help="Degrees clockwise from true north [default: from the image's metadata].")
-@click.option("--sun-elevation", type=float, help="Degrees above the horizon [default: from the image's metadata].")
+@click.option(
+    "--out",
+    type=PATH,
+    required=True,
+    help="Folder for dtm.tif, hillshade.tif, slope.tif, quicklook.png, item.json.",
+)
+@click.option(
+    "--sun-azimuth",
+    type=float,
+    help="Degrees clockwise from true north [default: from the image's metadata].",
+)
+@click.option(
+    "--sun-elevation", type=float, help="Degrees above the horizon [default: from the image's metadata]."
+)
 @click.option("--model", default="champion", show_default=True, help="Registry alias or version.")
-@click.option("--align/--no-align", "aligned", default=True, help="Correct the image's position by the DEM first.")
+@click.option(
+    "--align/--no-align", "aligned", default=True, help="Correct the image's position by the DEM first."
+)
 @click.option("--image-band", default=1, show_default=True, help="Band of the images to read.")
 @click.option("--dem-band", default=1, show_default=True, help="Band of the DEM to read.")
 def predict(

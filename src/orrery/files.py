@@ -37,7 +37,9 @@ def replacing(path: Path) -> Iterator[Path]:
         if isinstance(error, FileNotFoundError) and error.filename not in (str(temporary), None):
             raise
         raise OrreryError(
-            f"cannot be written ({error.strerror or error})", file=path, remedy="free space or choose a writable place"
+            f"cannot be written ({error.strerror or error})",
+            file=path,
+            remedy="free space or choose a writable place",
         ) from error
     except BaseException:
         _discard(temporary)
@@ -80,9 +82,13 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise OrreryError("does not exist", file=path, remedy="run the stage that makes it, or check the path") from error
+        raise OrreryError(
+            "does not exist", file=path, remedy="run the stage that makes it, or check the path"
+        ) from error
     except (ValueError, OSError) as error:
-        raise OrreryError(f"is not readable JSON ({error})", file=path, remedy="restore or remake the file") from error
+        raise OrreryError(
+            f"is not readable JSON ({error})", file=path, remedy="restore or remake the file"
+        ) from error
 
 
 def sha256(path: Path) -> str:

@@ -51,7 +51,9 @@ class SiteParams(Section):
     kind: Literal["flat", "mountain", "wall"]
     suns: Annotated[list[SunParams], Field(min_length=1)]
     adjacent_pairs: Count = 1
-    ground: Annotated[str | None, Field(description="another site whose ground this is; its own if none")] = None
+    ground: Annotated[str | None, Field(description="another site whose ground this is; its own if none")] = (
+        None
+    )
 
     @model_validator(mode="after")
     def _suns_fit_pairs(self) -> SiteParams:
@@ -64,12 +66,20 @@ class SldemParams(Section):
     """The coarse elevation model that the twin records (real one: Barker et al. 2016, 3 to 4 m typical error)."""
 
     posting_m: Annotated[Positive, Field(description="distance of its points, m")] = 60.0
-    margin_m: Annotated[NonNegative, Field(description="how far it reaches beyond the images at least, m")] = 600.0
+    margin_m: Annotated[
+        NonNegative, Field(description="how far it reaches beyond the images at least, m")
+    ] = 600.0
     smoothing_m: Annotated[Positive, Field(description="standard deviation of its blur, m")] = 30.0
-    noise_m: Annotated[NonNegative, Field(description="vertical noise, correlated over two postings, m")] = 0.35
+    noise_m: Annotated[NonNegative, Field(description="vertical noise, correlated over two postings, m")] = (
+        0.35
+    )
     stripes_m: Annotated[NonNegative, Field(description="offsets of single altimeter tracks, m")] = 0.35
-    max_offset_postings: Annotated[NonNegative, Field(description="largest horizontal offset, postings")] = 5.0
-    max_rotation_deg: Annotated[NonNegative, Field(description="largest rotation against the images, degrees")] = 0.1
+    max_offset_postings: Annotated[NonNegative, Field(description="largest horizontal offset, postings")] = (
+        5.0
+    )
+    max_rotation_deg: Annotated[
+        NonNegative, Field(description="largest rotation against the images, degrees")
+    ] = 0.1
     max_stretch: Annotated[NonNegative, Field(description="largest error of scale, as a share")] = 0.001
 
 
@@ -95,7 +105,9 @@ class IngestParams(Section):
         for name, site in self.sites.items():
             owner = self.sites.get(site.ground or name)
             if owner is None or (owner.kind, owner.adjacent_pairs) != (site.kind, site.adjacent_pairs):
-                raise ValueError(f"sites.{name}.ground: no site {site.ground!r} of that kind and number of pairs")
+                raise ValueError(
+                    f"sites.{name}.ground: no site {site.ground!r} of that kind and number of pairs"
+                )
         return self
 
 
@@ -209,7 +221,9 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         raise OrreryError("does not exist", file=path, remedy="run inside a clone of the project") from error
     except (YAMLError, UnicodeDecodeError) as error:
         problem = " ".join(str(error).split())
-        raise OrreryError(f"is not YAML 1.2 ({problem})", file=path, remedy="correct the line named") from error
+        raise OrreryError(
+            f"is not YAML 1.2 ({problem})", file=path, remedy="correct the line named"
+        ) from error
     if not isinstance(tree, dict):
         raise OrreryError("holds no mapping", file=path, remedy="restore the file from git") from None
     return tree

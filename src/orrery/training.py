@@ -16,20 +16,24 @@ from safetensors.torch import save_file
 
 from orrery.errors import OrreryError
 from orrery.files import read_json, remove, replacing, write_json
-from orrery.params import Params, TrainParams
+from orrery.params import Params, Section, TrainParams
 from orrery.seeds import derive
 from orrery.systems.base import Schedule, System, Workspace
 
 LAST = "last.ckpt"
 
 
-def precision(choice: str) -> Any:
+def precision(choice: str) -> Any:  # noqa: ANN401 - Lightning has no public type for it
     """bf16 where the hardware multiplies it natively (elsewhere it is many times slower than float32)."""
     if choice != "auto":
         return choice
     if torch.cuda.is_available():
         return "bf16-mixed"
-    return "bf16-mixed" if torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported() else "32-true"
+    return (
+        "bf16-mixed"
+        if torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+        else "32-true"
+    )
 
 
 def make_trainer(schedule: Schedule, params: TrainParams, logger: Logger | bool, scratch: Path) -> pl.Trainer:
@@ -63,7 +67,7 @@ def make_trainer(schedule: Schedule, params: TrainParams, logger: Logger | bool,
 
 
 def fit(
-    system: System[Any], section: Any, variant: str, params: Params, work: Workspace, logger: Logger | bool
+    system: System[Any], section: Section, variant: str, params: Params, work: Workspace, logger: Logger | bool
 ) -> pl.LightningModule:
     """Train a variant to the end of its schedule, from its last checkpoint if there is one; return the task.
 
@@ -106,7 +110,7 @@ def finish(
     """Write weights, recipe and run id, all or nothing, and drop the scratch folder."""
     with replacing(work.model(variant)) as temporary:
         temporary.mkdir()
-        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in task.net.state_dict().items()}  # type: ignore[union-attr, operator]
+        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in task.net.state_dict().items()}  # type: ignore[union-attr]
         save_file(weights, temporary / "weights.safetensors")
         write_json(temporary / "recipe.json", dict(recipe))
         write_json(temporary / "run.json", dict(run))
@@ -118,7 +122,9 @@ def _steps_done(checkpoint: Path) -> int:
         return int(torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"])
     except Exception as error:
         raise OrreryError(
-            f"is no checkpoint ({type(error).__name__})", file=checkpoint, remedy="delete it to start the training afresh"
+            f"is no checkpoint ({type(error).__name__})",
+            file=checkpoint,
+            remedy="delete it to start the training afresh",
         ) from error
 
 

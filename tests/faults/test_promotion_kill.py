@@ -90,5 +90,5 @@ def test_registration_killed_before_each_write(clone: Path) -> None:
         os.chdir(root)
         assert register_third(root, run_id) == "3"
         assert aliases(connect(root), SYSTEM) == {"challenger": "3"}
-        models = [path for path in (root / "mlruns/artifacts/lunar-dtm/models").rglob("recipe.json")]
+        models = list((root / "mlruns/artifacts/lunar-dtm/models").rglob("recipe.json"))
         assert len(models) == 3, "files of the killed registration are left"

@@ -30,7 +30,7 @@ systems:
     promotion: {metric: error}
     variants:
       slow: {learning_rate: 0.001, steps: 10}
-      fast: {learning_rate: 0.2, steps: 30}
+      fast: {learning_rate: 0.3, steps: 120}
 full: {train: {threads: 1}}
 """
 
@@ -45,7 +45,12 @@ def project(tmp_path_factory):
     (root / ".gitignore").write_text("/build\n/models\n/reports\n/mlruns\n/data\n")
     (root / "data").mkdir()
     (root / "data/toy.txt").write_text(" ".join(str(i / 24) for i in range(24)))
-    for command in (["git", "init", "-q"], ["dvc", "init", "-q"], ["dvc", "add", "-q", "data"], ["git", "add", "-A"]):
+    for command in (
+        ["git", "init", "-q"],
+        ["dvc", "init", "-q"],
+        ["dvc", "add", "-q", "data"],
+        ["git", "add", "-A"],
+    ):
         run(root, *command)
     run(root, "git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "toy")
     run(root, "dvc", "repro")
@@ -54,7 +59,13 @@ def project(tmp_path_factory):
 
 def run(root, *command, check=True):
     paths = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": paths, "PYTHONPATH": str(TOY), "DVC_NO_ANALYTICS": "1", "OMP_NUM_THREADS": "1"}
+    environment = {
+        **os.environ,
+        "PATH": paths,
+        "PYTHONPATH": str(TOY),
+        "DVC_NO_ANALYTICS": "1",
+        "OMP_NUM_THREADS": "1",
+    }
     environment.pop("DVC_ROOT", None)
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
     if check and done.returncode:
@@ -90,7 +101,12 @@ def test_one_variants_learning_rate_reruns_that_variant_only(project):
 
 def test_predict_uses_the_champion_and_stamps_its_lineage(project):
     (project / "in.txt").write_text("1")
-    assert "doubled" in run(project, "orrery", "predict", "toy", "--image", "in.txt", "--dem", "in.txt", "--out", "product").stdout
+    assert (
+        "doubled"
+        in run(
+            project, "orrery", "predict", "toy", "--image", "in.txt", "--dem", "in.txt", "--out", "product"
+        ).stdout
+    )
     tags = json.loads((project / "product/product.json").read_text())
     assert "toy" in tags.values()
 

@@ -7,11 +7,12 @@ transfer; the label of EDR M114145549LE for the companding terms.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import brentq
 
 PIXEL_PITCH_M = 7e-6
 LINE_PX = 5064
@@ -53,8 +54,8 @@ class Camera:
 
     @property
     def psf_sigma_px(self) -> float:
-        """Width of the Gaussian whose transfer, exp(-2 (pi sigma f)^2), has the measured value at f = 1/2."""
-        return math.sqrt(-2 * math.log(self.modulation_at_nyquist)) / math.pi
+        """Width of the Gaussian that, sampled at whole pixels, has the measured transfer at half a cycle per pixel."""
+        return _sigma_of_modulation(self.modulation_at_nyquist)
 
 
 LEFT = Camera(0.69962, 71, 248_500, 0.28)
@@ -90,6 +91,18 @@ def expose(electrons: NDArray[np.float32], camera: Camera, rng: np.random.Genera
     return np.asarray(noisy / np.float32(camera.gain_e_per_dn), np.float32)
 
 
+@lru_cache(maxsize=8)
+def _sigma_of_modulation(modulation: float) -> float:
+    taps = np.arange(-8, 9)
+
+    def excess(sigma: float) -> float:
+        kernel = np.exp(-(taps**2) / (2 * sigma**2))
+        return float((kernel * (-1.0) ** taps).sum() / kernel.sum()) - modulation
+
+    return float(brentq(excess, 0.2, 2.0))
+
+
+@lru_cache(maxsize=1)
 def _code_of_each_dn12() -> NDArray[np.uint8]:
     """Look-up table of the 4096 numbers."""
     levels = np.arange(MAX_DN12 + 1)

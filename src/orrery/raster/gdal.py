@@ -10,6 +10,8 @@ from rasterio.errors import RasterioError
 
 # A side-car file beside a raw product would look like a changed product.
 os.environ.setdefault("GDAL_PAM_ENABLED", "NO")
+# Of blocks, MiB: GDAL's default of 5 % of the machine's memory alone breaks the bound of streamed work.
+os.environ.setdefault("GDAL_CACHEMAX", "128")
 
 # What comes out of GDAL for a damaged file: its own errors, numbers out of range, text that is no UTF-8.
 GDAL_ERRORS = (RasterioError, CPLE_BaseError, ValueError, OverflowError, MemoryError)

@@ -247,6 +247,7 @@ def meridian_convergence_deg(grid: Grid) -> float:
     return float(np.degrees(np.arctan2(right, up)))
 
 
+@lru_cache(maxsize=32)
 def _semi_major_axis_m(crs: CRS) -> float:
     """NaN where the system has no ellipsoid."""
     try:

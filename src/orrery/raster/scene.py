@@ -95,7 +95,7 @@ def read_scene(folder: Path) -> Scene:
     content = read_json(folder / ITEM)
     try:
         return Scene(folder, pystac.Item.from_dict(content, migrate=False))
-    except (pystac.STACError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (pystac.STACError, pystac.STACTypeError, KeyError, TypeError, ValueError, AttributeError) as error:
         problem = f"is no STAC item ({' '.join(str(error).split())})"
         raise OrreryError(problem, file=folder / ITEM, remedy="make the scene again") from error
 

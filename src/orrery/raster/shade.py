@@ -30,7 +30,7 @@ def slopes(height_m: Array, gsd_m: float) -> tuple[Array, Array]:
             remedy="give at least 2 x 2 pixels",
         )
     down, right = np.gradient(np.asarray(height_m, np.float32), np.float32(gsd_m))
-    return right, -down
+    return np.asarray(right), np.asarray(-down)
 
 
 def slope_deg(height_m: Array, gsd_m: float) -> Array:
@@ -47,8 +47,7 @@ def shade(height_m: Array, gsd_m: float, sun: Sun, model: ShadingModel = "lunar-
     right, up, zenith = sun.vector()
     mu = 1 / np.sqrt(1 + dz_dx**2 + dz_dy**2)
     mu0 = np.maximum((zenith - right * dz_dx - up * dz_dy) * mu, 0)
-    flat = _reflectance(np.full(1, zenith), np.ones(1), sun, model)[0]
-    return np.asarray(_reflectance(mu0, mu, sun, model) / flat, np.float32)
+    return np.asarray(_reflectance(mu0, mu, sun, model) / _flat(sun, model), np.float32)
 
 
 def sunward_slope(relative: Array, sun: Sun, model: ShadingModel = "lunar-lambert") -> Array:
@@ -65,10 +64,10 @@ def sunward_slope(relative: Array, sun: Sun, model: ShadingModel = "lunar-lamber
     _, _, zenith = sun.vector()
     horizontal = np.sqrt(1 - zenith**2)
     # positive is up against the sun's azimuth: the facet that faces the sun has its normal towards it
-    tilt = np.linspace(-zenith / max(horizontal, 1e-3), STEEPEST_SLOPE, 4096)
-    mu = 1 / np.sqrt(1 + tilt**2)
+    tilt = np.linspace(-zenith / max(horizontal, 1e-3), STEEPEST_SLOPE, 4096, dtype=np.float32)
+    mu = np.asarray(1 / np.sqrt(1 + tilt**2), np.float32)
     mu0 = np.maximum((zenith + horizontal * tilt) * mu, 0)
-    table = _reflectance(mu0, mu, sun, model) / _reflectance(np.full(1, zenith), np.ones(1), sun, model)[0]
+    table = _reflectance(mu0, mu, sun, model) / _flat(sun, model)
     brightest = int(np.argmax(table))
     rising = slice(0, brightest + 1)
     return np.asarray(np.interp(relative, table[rising], tilt[rising]), np.float32)
@@ -85,8 +84,16 @@ def hillshade_u8(
         sun: direction; the cartographers' north-west at 45 degrees when left out.
         exaggeration: factor on the heights.
     """
-    gray = shade(np.asarray(height_m, np.float32) * np.float32(exaggeration), gsd_m, sun or Sun(315, 45), "lambert")
+    gray = shade(
+        np.asarray(height_m, np.float32) * np.float32(exaggeration), gsd_m, sun or Sun(315, 45), "lambert"
+    )
     return np.where(np.isfinite(gray), np.clip(128 * gray, 1, 255), 0).astype(np.uint8)
+
+
+def _flat(sun: Sun, model: ShadingModel) -> float:
+    """Reflectance of level ground."""
+    zenith = np.full(1, sun.vector()[2], np.float32)
+    return float(_reflectance(zenith, np.ones_like(zenith), sun, model)[0])
 
 
 def _reflectance(mu0: Array, mu: Array, sun: Sun, model: ShadingModel) -> Array:

@@ -9,14 +9,15 @@ from typing import Literal, Protocol
 import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
-from rasterio.warp import transform_bounds
+from rasterio.warp import Resampling, reproject, transform_bounds
 
 from orrery.raster.grid import Grid
-from orrery.raster.io import Raster, resample
+from orrery.raster.io import Raster
 
 Array = NDArray[np.float32]
 Span = tuple[int, int, int, int]
 WARP_MARGIN_PX = 4  # half-width of a cubic kernel, and one for rounding
+WARP_TOLERANCE_PX = 0.01  # of approximating a projection
 READ_ROWS = 256  # about one block of a tiled file
 
 
@@ -55,12 +56,20 @@ class Warped:
 
     def read(self, row: int, column: int, height: int, width: int) -> Array:
         """Resample the source pixels under this window only."""
+        out = np.full((height, width), np.nan, np.float32)
         grid = self.grid.window(row, column, height, width)
         span = covered(self.source.grid, grid, WARP_MARGIN_PX)
         if span is None:
-            return np.full((height, width), np.nan, np.float32)
-        part = Raster(self.source.read(*span), self.source.grid.window(*span))
-        return resample(part, grid, method=self.method).values
+            return out
+        part = self.source.grid.window(*span)
+        # GDAL would guess how far to stretch its kernel from the extents of each window, and windows would not fit
+        scale = part.gsd_m / grid.gsd_m
+        reproject(
+            self.source.read(*span), out, src_transform=part.transform, src_crs=part.crs, src_nodata=np.nan,
+            dst_transform=grid.transform, dst_crs=grid.crs, dst_nodata=np.nan, resampling=Resampling[self.method],
+            tolerance=WARP_TOLERANCE_PX, XSCALE=scale, YSCALE=scale,
+        )  # fmt: skip
+        return out
 
 
 def covered(source: Grid, target: Grid, margin_px: int) -> Span | None:

@@ -27,5 +27,7 @@ def run(out: Path, versioned: bool) -> None:
     if versioned:
         done = subprocess.run([sys.executable, "-m", "dvc", "add", "--quiet", str(out)], check=False)
         if done.returncode:
-            raise OrreryError("could not be versioned", file=out, remedy="see DVC's message above; or use --no-version")
+            raise OrreryError(
+                "could not be versioned", file=out, remedy="see DVC's message above; or use --no-version"
+            )
         click.echo(f"{out}.dvc records it; `dvc push` stores it in the remote")

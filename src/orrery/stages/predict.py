@@ -19,7 +19,9 @@ def run(system: str, request: Mapping[str, Any], out: Path, model: str) -> None:
     params, owner = load_params(), get_system(system)
     section = get_section(params, system)
     loaded = load(system, model)
-    sources = {f"image_{number}": path for number, path in enumerate(request["images"], 1)} | {"dem": request["dem"]}
+    sources = {f"image_{number}": path for number, path in enumerate(request["images"], 1)} | {
+        "dem": request["dem"]
+    }
     tags = product_tags(loaded, sources, params.digest(), out / "dtm.tif")
     trained = Trained(loaded.network, loaded.recipe)
     click.echo(owner.predict(trained, request, out, section, tags))

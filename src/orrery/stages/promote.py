@@ -14,7 +14,9 @@ from orrery.tracking import promotion
 from orrery.tracking.registry import LoadedModel
 
 
-def run(system: str, version: str | None, *, dry_run: bool, rollback: bool, history: bool, allow_refusal: bool) -> int:
+def run(
+    system: str, version: str | None, *, dry_run: bool, rollback: bool, history: bool, allow_refusal: bool
+) -> int:
     """Promote, roll back or list; return the exit status: 1 for a refusal, unless that is allowed."""
     if history:
         for event in promotion.history(system):
@@ -40,7 +42,9 @@ def run(system: str, version: str | None, *, dry_run: bool, rollback: bool, hist
 def scores(evaluation: dict[str, Any]) -> dict[str, dict[str, float]]:
     """The numbers of the test scenes: what promotion decides on."""
     return {
-        scene: {name: value for name, value in row.items() if isinstance(value, float) and math.isfinite(value)}
+        scene: {
+            name: value for name, value in row.items() if isinstance(value, float) and math.isfinite(value)
+        }
         for scene, row in evaluation["scenes"].items()
         if row["set"] == "test"
     }

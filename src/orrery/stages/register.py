@@ -11,7 +11,7 @@ import click
 
 from orrery.files import read_json, write_json, write_text
 from orrery.params import Params, load_params
-from orrery.stages.trained import load_trained
+from orrery.stages.trained import load_network, load_recipe
 from orrery.systems.base import Workspace, get_section, get_system
 from orrery.tracking.card import model_card
 from orrery.tracking.provenance import run_tags
@@ -23,18 +23,23 @@ def run(system: str, variant: str) -> None:
     """Register models/<system>/<variant>; write reports/<system>/registered.json."""
     params, work = load_params(), Workspace(system)
     section, owner = get_section(params, system), get_system(system)
-    trained = load_trained(owner, section, variant, work)
+    network = load_network(owner, section, variant, work)
     run_id = read_json(work.model(variant) / "run.json")["run_id"]
     with TemporaryDirectory() as folder:
         evidence = Path(folder) / "evidence"
         _gather(evidence, work, variant, owner.summary, owner.limits, params)
         example = owner.example(section, variant)
-        version = register(system, trained.network, example, trained.recipe, evidence, run_id)
-    write_json(work.reports / "registered.json", {"system": system, "variant": variant, "version": version, "run_id": run_id})
+        version = register(system, network, example, load_recipe(variant, work), evidence, run_id)
+    write_json(
+        work.reports / "registered.json",
+        {"system": system, "variant": variant, "version": version, "run_id": run_id},
+    )
     click.echo(f"{system} version {version} ({variant}) is registered as challenger")
 
 
-def _gather(out: Path, work: Workspace, variant: str, summary: str, limits: tuple[str, ...], params: Params) -> None:
+def _gather(
+    out: Path, work: Workspace, variant: str, summary: str, limits: tuple[str, ...], params: Params
+) -> None:
     """Evaluation with its pictures, tables, gate verdict and a model card, in one folder."""
     shutil.copytree(work.report(variant), out)
     shutil.copy(work.reports / "tables.json", out)

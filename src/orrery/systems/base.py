@@ -113,7 +113,9 @@ class System(ABC, Generic[P]):
         """Cut aligned scenes into shards."""
 
     @abstractmethod
-    def data(self, patches: Path, section: P, variant: str, seed: int, workers: int) -> pl.LightningDataModule:
+    def data(
+        self, patches: Path, section: P, variant: str, seed: int, workers: int
+    ) -> pl.LightningDataModule:
         """Batches for a variant. Its attribute `first_step` is set when a training resumes."""
 
     @abstractmethod
@@ -150,7 +152,9 @@ class System(ABC, Generic[P]):
         """Collect all evaluations into reports/<system>/{tables.json, tables.md, pictures}."""
 
     @abstractmethod
-    def predict(self, trained: Trained, request: Mapping[str, Any], out: Path, section: P, tags: Mapping[str, str]) -> str:
+    def predict(
+        self, trained: Trained, request: Mapping[str, Any], out: Path, section: P, tags: Mapping[str, str]
+    ) -> str:
         """Apply a trained network to a whole scene; return what was written, in one line."""
 
 

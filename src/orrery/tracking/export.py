@@ -141,16 +141,13 @@ def load_export(folder: Path, device: torch.device) -> ExportedNetwork:
             remedy="register the model again",
         )
     try:
-        mlflow.pytorch.load_model(
-            str(folder)
-        )  # refuses archives with pickled objects; see tracking/__init__.py
-        program = torch.export.load(archive)
+        module = mlflow.pytorch.load_model(str(folder))  # refuses pickled objects; see tracking/__init__.py
+        if device.type != "cpu":
+            module = move_to_device_pass(torch.export.load(archive), device).module()
     except (MlflowException, RuntimeError, zipfile.BadZipFile) as error:
         problem = " ".join(str(error).split())[:200]
         raise OrreryError(
             f"cannot be loaded ({problem})", file=archive, remedy="register the model again"
         ) from error
-    if device.type != "cpu":
-        program = move_to_device_pass(program, device)
     signature = mlflow.models.get_model_info(str(folder)).signature
-    return ExportedNetwork(program.module(), int(signature.inputs.inputs[0].shape[1]), device)
+    return ExportedNetwork(module, int(signature.inputs.inputs[0].shape[1]), device)

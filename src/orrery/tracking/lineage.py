@@ -23,7 +23,7 @@ from orrery.tracking.root import checkout_root, project_root
 from orrery.tracking.store import connect
 
 State = Literal["ok", "broken", "unknown"]
-PREFIX = "orrery:"
+PREFIX = "orrery_"  # GDAL would cut a name at a colon
 POINTER = Path("data.dvc")
 CACHES = (Path(".dvc/cache/files/md5"), Path("remote/files/md5"))
 

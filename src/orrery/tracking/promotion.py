@@ -19,6 +19,7 @@ from mlflow.tracking import MlflowClient
 
 from orrery.errors import OrreryError
 from orrery.files import read_json, sha256
+from orrery.params import PromotionParams
 from orrery.tracking.journal import Event, Kind, append, events, settle
 from orrery.tracking.registry import (
     CHALLENGER,
@@ -33,7 +34,7 @@ from orrery.tracking.registry import (
     load,
 )
 from orrery.tracking.root import locked, project_root
-from orrery.tracking.rules import PromotionParams, Scenes, decide
+from orrery.tracking.rules import Scenes, decide
 from orrery.tracking.store import connect
 
 __all__ = ["Event", "PromotionParams", "PromotionVerdict", "history", "promote", "rollback"]
@@ -164,7 +165,7 @@ def _judge(
     champion = aliases(client, system).get(CHAMPION)
     lacking = _lacking(find_version(client, system, candidate), rules)
     new = evaluate(load(system, candidate, root=root))
-    old = evaluate(load(system, champion, root=root)) if champion else None
+    old = evaluate(_load_champion(system, champion, root)) if champion else None
     comparisons, reasons = decide(rules, new, old)
     reasons = lacking + reasons
     return PromotionVerdict(
@@ -177,6 +178,17 @@ def _judge(
         {"challenger": _plain(new), "champion": _plain(old or {})},
         rules.model_dump(mode="json"),
     )
+
+
+def _load_champion(system: str, champion: str, root: Path) -> LoadedModel:
+    try:
+        return load(system, champion, root=root)
+    except OrreryError as error:
+        raise OrreryError(
+            f"the champion, version {champion}, cannot be judged ({error.problem})",
+            file=error.file,
+            remedy=f"run `orrery promote {system} --rollback`, or remove its alias in `orrery ui`",
+        ) from error
 
 
 def _lacking(version: ModelVersion, rules: PromotionParams) -> list[str]:

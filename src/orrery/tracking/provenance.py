@@ -82,8 +82,8 @@ def content_md5(path: Path) -> str:
     """
     if path.is_file():
         return _md5(path)
-    names = sorted(file.relative_to(path) for file in path.rglob("*") if file.is_file())
-    listing = [{"md5": _md5(path / name), "relpath": name.as_posix()} for name in names]
+    names = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
+    listing = [{"md5": _md5(path / name), "relpath": name} for name in names]
     return hashlib.md5(json.dumps(listing, sort_keys=True).encode()).hexdigest() + ".dir"
 
 

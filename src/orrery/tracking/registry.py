@@ -32,7 +32,8 @@ EVIDENCE = "evidence"
 RECIPE = "recipe.json"
 CARD = "model_card.md"
 GATE = "gate.json"
-CONTENT_TAG, ARCHIVE_TAG = "content.sha256", "archive.sha256"
+CONTENT_TAG = "content.sha256"
+USED = {"archive.sha256": ARCHIVE, "recipe.sha256": RECIPE}
 FROM_RUN = ("variant", "git.commit", "git.dirty", "data.md5", "params.sha256")
 DESCRIPTION_CHARACTERS = 5000  # MLflow's limit
 
@@ -102,7 +103,7 @@ def register(
                 shutil.copytree(evidence, model / EVIDENCE)
                 tags = {name: run_tags[name] for name in FROM_RUN if name in run_tags}
                 tags |= {f"{EVIDENCE}/{name}": digest for name, digest in files.items()}
-                tags |= {CONTENT_TAG: content, ARCHIVE_TAG: sha256(model / ARCHIVE)}
+                tags |= {name: sha256(model / file) for name, file in USED.items()} | {CONTENT_TAG: content}
                 version = _create(client, system, model, run_id, tags)
         if aliases(client, system).get(CHAMPION) != version:
             client.set_registered_model_alias(system, CHALLENGER, version)
@@ -144,20 +145,33 @@ def _run_tags(client: MlflowClient, run_id: str, root: Path) -> dict[str, str]:
         raise OrreryError(
             f"holds no run {run_id}",
             file=root / DATABASE,
-            remedy="train here, where MLflow is installed, then register",
+            remedy="train again with this database (`dvc repro --force`), then register",
         ) from error
 
 
 def _registered(client: MlflowClient, system: str, content: str) -> str | None:
-    """The version that holds this content already."""
-    known = client.search_model_versions(f"name = '{system}'")
-    return next((str(version.version) for version in known if version.tags.get(CONTENT_TAG) == content), None)
+    """The version that holds this content already, undamaged."""
+    for version in client.search_model_versions(f"name = '{system}'"):
+        if version.tags.get(CONTENT_TAG) == content and _is_intact(version):
+            return str(version.version)
+    return None
+
+
+def _is_intact(version: ModelVersion) -> bool:
+    try:
+        _verified(version)
+    except OrreryError:
+        return False
+    return True
 
 
 def _create(client: MlflowClient, system: str, model: Path, run_id: str, tags: Mapping[str, str]) -> str:
     """Store the files, then the version with all its tags at once: before that last step nothing is registered."""
     experiment = client.get_run(run_id).info.experiment_id
+    used = {version.source for version in client.search_model_versions(f"name = '{system}'")}
     for orphan in client.search_logged_models([experiment], f"tags.`{CONTENT_TAG}` = '{tags[CONTENT_TAG]}'"):
+        if f"models:/{orphan.model_id}" in used:
+            continue
         get_artifact_repository(orphan.artifact_location).delete_artifacts()  # type: ignore[no-untyped-call]
         client.delete_logged_model(orphan.model_id)
     logged = client.create_logged_model(experiment, name=system, source_run_id=run_id, tags=dict(tags))
@@ -190,13 +204,7 @@ def load(
     """
     client = connect(root or project_root())
     version = find_version(client, system, alias_or_version)
-    folder = artifacts(version)
-    if sha256(_existing(folder / ARCHIVE)) != version.tags.get(ARCHIVE_TAG):
-        raise OrreryError(
-            f"is not what was registered as {system} version {version.version}",
-            file=folder / ARCHIVE,
-            remedy="promote or name another version, or register the model again",
-        )
+    folder = _verified(version)
     chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     network = load_export(folder, torch.device(chosen))
     recipe = read_json(folder / RECIPE)
@@ -243,11 +251,17 @@ def artifacts(version: ModelVersion) -> Path:
         raise OrreryError(problem, remedy="register the model again, or restore mlruns/artifacts") from error
 
 
-def _existing(path: Path) -> Path:
-    if not path.exists():
-        raise OrreryError(
-            "does not exist; only .pt2 models are loaded, never pickles",
-            file=path,
-            remedy="register the model again",
-        )
-    return path
+def _verified(version: ModelVersion) -> Path:
+    """The folder of a version whose network and recipe are what was registered."""
+    folder = artifacts(version)
+    for tag, name in USED.items():
+        if not (folder / name).exists():
+            problem = "does not exist; only .pt2 models with a recipe are loaded, never pickles"
+            raise OrreryError(problem, file=folder / name, remedy="register the model again")
+        if sha256(folder / name) != version.tags.get(tag):
+            raise OrreryError(
+                f"is not what was registered as {version.name} version {version.version}",
+                file=folder / name,
+                remedy="name another version, or register the model again",
+            )
+    return folder

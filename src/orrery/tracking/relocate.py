@@ -77,4 +77,16 @@ def ui_command(root: Path, port: int = 5000) -> list[str]:
         "--default-artifact-root",
         (root / ARTIFACTS).as_uri(),
     ]
-    return [sys.executable, "-m", "mlflow", "ui", *store, "--host", "127.0.0.1", "--port", str(port)]
+    return [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "ui",
+        *store,
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--workers",
+        "1",
+    ]

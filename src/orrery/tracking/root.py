@@ -13,7 +13,7 @@ from orrery.errors import OrreryError
 DATABASE = Path("mlruns/mlflow.db")
 ARTIFACTS = Path("mlruns/artifacts")
 LOCKS = Path("mlruns/locks")
-SERVERS = ("http://", "https://", "postgresql", "mysql")
+SERVERS = ("http://", "https://")
 
 
 def checkout_root(start: Path | None = None) -> Path:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from orrery.params import GuardParams, PromotionParams
 from orrery.seeds import stream
 

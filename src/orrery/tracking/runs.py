@@ -75,13 +75,15 @@ def training_run(
         OrreryError: there is no clone, or `mlruns` cannot be written.
     """
     root = root or project_root()
-    if getattr(rank_zero_only, "rank", 0) != 0:
-        yield TrackedRun(run_id or "", RunLogger(tracking_uri(root), run_id), lambda folder, name: None)
-        return
     tags = run_tags(system, variant, params.digest(), checkout_root())
-    if find_spec("mlflow") is None:
+    first, mlflow = getattr(rank_zero_only, "rank", 0) == 0, find_spec("mlflow") is not None
+    if first and not mlflow:
         click.echo(f"MLflow is not installed: this training is logged to {root / UNTRACKED} only", err=True)
+    if not mlflow:
         yield _untracked(run_id or uuid.uuid4().hex, params, tags, root)
+        return
+    if not first:
+        yield TrackedRun(run_id or "", RunLogger(tracking_uri(root), run_id), lambda folder, name: None)
         return
     from orrery.tracking.mlflow_runs import tracked_run
 
@@ -90,11 +92,10 @@ def training_run(
 
 
 def _untracked(run_id: str, params: Params, tags: dict[str, str], root: Path) -> TrackedRun:
-    """A run as a folder: one CSV a start, parameters and tags beside."""
+    """A run as a folder: parameters, tags, and one CSV a start."""
     folder = root / UNTRACKED / run_id
-    start = len(list(folder.glob("start-*")))
-    write_json(folder / "tags.json", tags)
-    write_json(folder / "params.json", params.model_dump(mode="json"))
-    return TrackedRun(
-        run_id, FolderLogger(folder.parent, run_id, version=f"start-{start}"), lambda folder, name: None
-    )
+    logger = FolderLogger(folder.parent, run_id, version=f"start-{len(list(folder.glob('start-*')))}")
+    if getattr(rank_zero_only, "rank", 0) == 0:
+        write_json(folder / "tags.json", tags)
+        write_json(folder / "params.json", params.model_dump(mode="json"))
+    return TrackedRun(run_id, logger, lambda folder, name: None)

@@ -45,7 +45,9 @@ def connect(root: Path) -> MlflowClient:
     database = root / DATABASE
     if is_local(root) and not database.exists():
         raise OrreryError(
-            "does not exist, so there are no runs or models", file=database, remedy="run `make repro` first"
+            "does not exist, so there are no runs or models",
+            file=database,
+            remedy="run `make repro`, or `dvc repro --force` where mlruns was deleted",
         )
     relocate(root)
     mlflow.set_tracking_uri(tracking_uri(root))

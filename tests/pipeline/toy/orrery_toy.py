@@ -71,7 +71,7 @@ class Toy(System[ToyParams]):
     limits = ("a toy",)
 
     def align(self, data, out, section, seed):
-        values = np.loadtxt(data / "toy.txt")
+        values = np.tile(np.loadtxt(data / "toy.txt").reshape(4, 6), (16, 16))
         np.save(out / "scene.npy", values)
         return pd.DataFrame([{"scene": "only", "pair": "none", "residual_px": float(values.min())}])
 
@@ -83,11 +83,14 @@ class Toy(System[ToyParams]):
 
     def patch(self, aligned, out, section, seed):
         out.mkdir(parents=True, exist_ok=True)
-        np.save(out / "patches.npy", np.load(aligned / "scene.npy").reshape(1, 4, 6))
+        np.save(out / "patches.npy", np.load(aligned / "scene.npy")[None])
         pd.DataFrame({"patch": [0]}).to_parquet(out / "index.parquet")
 
     def data(self, patches, section, variant, seed, workers):
-        return ToyData(torch.tensor(np.load(patches / "patches.npy"), dtype=torch.float32), section.variants[variant].steps)
+        return ToyData(
+            torch.tensor(np.load(patches / "patches.npy"), dtype=torch.float32),
+            section.variants[variant].steps,
+        )
 
     def task(self, section, variant):
         return ToyTask(section.variants[variant].learning_rate)
@@ -102,10 +105,10 @@ class Toy(System[ToyParams]):
         return Gain()
 
     def example(self, section, variant):
-        return torch.zeros(2, 1, 4, 6)
+        return torch.zeros(2, 1, 64, 96)
 
     def evaluate(self, trained, aligned, section, out):
-        values = torch.tensor(np.load(aligned / "scene.npy").reshape(1, 1, 4, 6), dtype=torch.float32)
+        values = torch.tensor(np.load(aligned / "scene.npy")[None, None], dtype=torch.float32)
         with torch.no_grad():
             error = float((trained.network(values) - 2 * values).abs().mean())
         if out is not None:
@@ -114,7 +117,10 @@ class Toy(System[ToyParams]):
         return {"scenes": {"only": {"set": "test", "error": error}}}
 
     def tables(self, workspace, section, commit):
-        found = {path.parent.name: read_json(path) for path in sorted(workspace.reports.glob("variants/*/metrics.json"))}
+        found = {
+            path.parent.name: read_json(path)
+            for path in sorted(workspace.reports.glob("variants/*/metrics.json"))
+        }
         write_json(workspace.reports / "tables.json", found)
         write_text(workspace.reports / "tables.md", "\n".join(found))
         (workspace.reports / "pictures").mkdir(parents=True, exist_ok=True)

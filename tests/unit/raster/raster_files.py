@@ -107,3 +107,25 @@ def write_pds3(
     label = label.replace("@@@@", f"{len(label) + 1:4d}")
     path.write_bytes(label.encode() + pixels)
     return path
+
+
+FORMATS = ("geotiff", "cog", "pds3 detached", "pds3 attached", "isis", "vicar", "pds4")
+
+
+def write_format(kind: str, folder: Path, values: NDArray[np.generic]) -> Path:
+    """A file of each format in turn; the label where that is a file of its own."""
+    match kind:
+        case "geotiff":
+            return write_gdal(folder / "a.tif", values)
+        case "cog":
+            return write_gdal(folder / "b.tif", values, driver="COG")
+        case "pds3 detached":
+            return write_pds3(folder / "c.lbl", values)
+        case "pds3 attached":
+            return write_pds3(folder / "d.img", values, attached=True)
+        case "isis":
+            return write_isis(folder / "e.cub", values)
+        case "vicar":
+            return write_gdal(folder / "f.vic", values, driver="VICAR")
+        case _:
+            return write_gdal(folder / "g.xml", values, driver="PDS4")

@@ -13,7 +13,16 @@ from rasterio.crs import CRS
 from orrery.errors import OrreryError
 from orrery.raster.grid import Grid
 from orrery.raster.io import open_windows, read
-from tests.unit.raster.raster_files import MOON, lunar_grid, ramp, write_gdal, write_isis, write_pds3
+from tests.unit.raster.raster_files import (
+    FORMATS,
+    MOON,
+    lunar_grid,
+    ramp,
+    write_format,
+    write_gdal,
+    write_isis,
+    write_pds3,
+)
 
 ISIS_SPECIAL = {  # null, low representation, low instrument, high instrument, high representation saturation
     "uint8": [0, 255],
@@ -25,27 +34,15 @@ ISIS_SPECIAL = {  # null, low representation, low instrument, high instrument, h
 }
 
 
-def _formats(folder, values):
-    return {
-        "geotiff": write_gdal(folder / "a.tif", values),
-        "cog": write_gdal(folder / "b.tif", values, driver="COG"),
-        "pds3 detached": write_pds3(folder / "c.lbl", values),
-        "pds3 attached": write_pds3(folder / "d.img", values, attached=True),
-        "isis": write_isis(folder / "e.cub", values),
-        "vicar": write_gdal(folder / "f.vic", values, driver="VICAR"),
-        "pds4": write_gdal(folder / "g.xml", values, driver="PDS4"),
-    }
-
-
 @pytest.mark.parametrize("dtype", ["int16", "float32"])
-def test_every_format_gives_the_same_values_on_the_same_grid(tmp_path, dtype):
+@pytest.mark.parametrize("kind", FORMATS)
+def test_every_format_gives_the_same_values_on_the_same_grid(tmp_path, kind, dtype):
     values = ramp().astype(dtype) + np.ones((), dtype)
-    for name, path in _formats(tmp_path, values).items():
-        raster = read(path)
-        assert raster.values.dtype == np.float32, name
-        np.testing.assert_array_equal(raster.values, values, err_msg=name)
-        np.testing.assert_allclose(raster.grid.xy(0, 0), (1002.5, 1997.5), atol=1e-6, err_msg=name)
-        assert raster.grid.gsd_m == pytest.approx(5), name
+    raster = read(write_format(kind, tmp_path, values))
+    assert raster.values.dtype == np.float32
+    np.testing.assert_array_equal(raster.values, values)
+    np.testing.assert_allclose(raster.grid.xy(0, 0), (1002.5, 1997.5), atol=1e-6)
+    assert raster.grid.gsd_m == pytest.approx(5)
     assert not list(tmp_path.glob("*.aux.xml"))
 
 
@@ -149,8 +146,9 @@ def test_windows_are_parts_of_the_whole_and_nan_beyond_it(tmp_path):
     assert window.grid == lunar_grid().window(3, 5, 7, 9)
 
 
-def test_more_rows_than_one_read_takes(tmp_path):
-    values = (np.arange(1300 * 3) % 3001).reshape(1300, 3).astype(np.int16)
+def test_more_pixels_than_one_read_takes(tmp_path, monkeypatch):
+    monkeypatch.setattr("orrery.raster.reading.READ_PX", 1000)
+    values = (np.arange(1301 * 3) % 3001).reshape(1301, 3).astype(np.int16)
     np.testing.assert_array_equal(read(write_gdal(tmp_path / "a.tif", values)).values, values)
 
 
@@ -249,6 +247,20 @@ def test_bad_files_get_one_line_with_file_and_remedy(tmp_path, capfd, attempt, c
     assert capfd.readouterr() == ("", "")  # GDAL adds no lines of its own
 
 
+def test_more_pixels_than_fit_in_memory_are_refused_whole_but_read_by_windows(tmp_path, monkeypatch):
+    monkeypatch.setattr("orrery.raster.reading.LARGEST_WHOLE_PX", 700)
+    path = write_gdal(tmp_path / "a.tif", ramp())
+    with pytest.raises(OrreryError, match=r"a\.tif: has 24 x 32 pixels, too many to hold at once; crop it"):
+        read(path)
+    assert read(path, window=(0, 0, 20, 32)).values.shape == (20, 32)
+
+
+def test_complex_numbers_are_refused(tmp_path):
+    path = write_gdal(tmp_path / "a.tif", ramp().astype(np.complex64))
+    with pytest.raises(OrreryError, match=r"a\.tif: holds complex numbers"):
+        read(path)
+
+
 def test_all_nodata_is_refused_when_read_whole(tmp_path):
     path = write_gdal(tmp_path / "a.tif", np.full((4, 4), np.nan, np.float32))
     with pytest.raises(OrreryError, match=r"a\.tif: holds no valid pixel; give another band"):
@@ -261,7 +273,7 @@ def test_all_nodata_is_refused_when_read_whole(tmp_path):
     "kind", ["pds3 detached", "pds3 attached", "isis", "vicar", "pds4", "cog", "geotiff"]
 )
 def test_truncation_is_found_on_opening_in_every_format(tmp_path, kind, keep):
-    path = _formats(tmp_path, ramp(200, 200))[kind]
+    path = write_format(kind, tmp_path, ramp(200, 200))
     with rasterio.open(path) as dataset:
         image = (
             path if len(dataset.files) == 1 else next(p for p in map(type(path), dataset.files) if p != path)

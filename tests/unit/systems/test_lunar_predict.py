@@ -122,6 +122,7 @@ def test_item_tells_place_sun_and_sources(product, scene):
     assert (item["properties"]["view:sun_azimuth"], item["properties"]["view:sun_elevation"]) == SUN
     assert item["properties"]["datetime"] == "2011-03-04T05:06:07Z"
     assert item["properties"]["proj:shape"] == [400, 500]
+    assert item["properties"]["run_id"] == "abc"
     links = {link["title"]: link for link in item["links"]}
     assert {link["rel"] for link in item["links"]} == {"derived_from"}
     for source in (scene.image, scene.dem):
@@ -313,11 +314,10 @@ def test_alignment_moves_the_product_not_the_pixels(scene, tmp_path, monkeypatch
         assert image.grid.gsd_m == pytest.approx(GSD_M)
         assert dem.grid.gsd_m == pytest.approx(POSTING_M)
         assert sun == Sun(*SUN)
-        return type(
-            "Registration", (), {"map": correction, "row": {"residual_m": 1.5, "true_error_m": float("nan")}}
-        )
+        row = {"residual_m": 1.5, "true_error_m": float("nan"), "ncc_before": 0.1, "ncc_after": 0.2}
+        return type("Registration", (), {"map": correction, "row": row})
 
-    monkeypatch.setattr("orrery.systems.lunar_dtm.align.register_to_dem", register)
+    monkeypatch.setattr("orrery.systems.lunar_dtm.predict.register", register)
     summary = run(scene, tmp_path / "out", params=PredictParams(vertical="off"))
     assert summary.grid.transform == (~correction.affine) * scene.grid.transform
     moved = replace(read(scene.dem), grid=correction.moved(read(scene.dem).grid))
@@ -331,10 +331,32 @@ def test_an_image_that_cannot_be_registered_stays_and_says_so(scene, tmp_path, m
     def register(*_):
         raise OrreryError("has too few tie points", remedy="…")
 
-    monkeypatch.setattr("orrery.systems.lunar_dtm.align.register_to_dem", register)
+    monkeypatch.setattr("orrery.systems.lunar_dtm.predict.register", register)
     summary = run(scene, tmp_path / "out", params=PredictParams())
     assert summary.grid == scene.grid
     assert summary.alignments[0]["kept"] == "has too few tie points"
+
+
+def test_a_registration_that_makes_it_worse_is_not_followed(scene, tmp_path, monkeypatch):
+    def register(*_):
+        row = {"ncc_before": 0.3, "ncc_after": 0.2}
+        return type("Registration", (), {"map": AffineMap.shift(100, 0), "row": row})
+
+    monkeypatch.setattr("orrery.systems.lunar_dtm.predict.register", register)
+    summary = run(scene, tmp_path / "out", params=PredictParams())
+    assert summary.grid == scene.grid
+    assert "no better" in summary.alignments[0]["kept"]
+
+
+def test_a_dem_that_was_written_two_postings_off_is_found(tmp_path):
+    scene = make_scene(tmp_path, 600, 600)
+    dem = read(scene.dem)
+    error = AffineMap.shift(120.0, -60.0)
+    write(scene.dem, {"height": dem.values}, error.moved(dem.grid))
+    summary = run(scene, tmp_path / "out", params=PredictParams())
+    x, y = summary.grid.centre
+    true_x, true_y = error.apply(*scene.grid.centre)
+    assert np.hypot(x - true_x, y - true_y) < 0.25 * POSTING_M
 
 
 # Bad input

@@ -33,11 +33,13 @@ def test_a_folder_inside_a_clone_and_one_outside(project: Path) -> None:
     (project / ".git").touch()  # a file in a worktree
     (project / "deep/er").mkdir(parents=True)
     assert checkout_root(project / "deep/er") == project.resolve()
-    with pytest.raises(OrreryError, match="not inside a clone.*DVC_ROOT"):
+    with pytest.raises(OrreryError, match=r"not inside a clone.*DVC_ROOT"):
         checkout_root(Path("/"))
 
 
-def test_only_a_server_takes_the_place_of_the_database(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_server_takes_the_place_of_the_database(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////elsewhere/mlflow.db")
     assert tracking_uri(project) == f"sqlite:///{project}/mlruns/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://mlflow.example.org")
@@ -77,3 +79,12 @@ def test_without_a_database_nothing_is_made_up(project: Path) -> None:
     with pytest.raises(OrreryError, match=r"mlflow\.db: does not exist.*make repro"):
         connect(project)
     assert not (project / "mlruns").exists()
+
+
+@pytest.mark.faults
+def test_a_folder_that_cannot_be_written_is_named(project: Path) -> None:
+    (project / "mlruns").write_text("a file in the way")
+    with pytest.raises(
+        OrreryError, match=r"bootstrap\.lock: cannot be written .*make the folder mlruns writable"
+    ):
+        bootstrap(project, SYSTEM)

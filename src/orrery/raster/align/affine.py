@@ -6,6 +6,7 @@ difference of the two stretches, shear. A point p moves by their sum, each times
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,16 +108,32 @@ def fit_affine(
     chosen = points.where(inliers)
     precision = np.diag(prior.vector() ** -2)
     if not len(chosen):
-        return AffineFit(from_numbers(mean, centre), np.linalg.inv(precision), inliers)
+        return AffineFit(from_numbers(mean, centre), np.asarray(np.linalg.inv(precision)), inliers)
     design = directions(chosen.source_x_m, chosen.source_y_m, centre).reshape(6, -1)
-    moved = np.concatenate([chosen.reference_x_m - chosen.source_x_m, chosen.reference_y_m - chosen.source_y_m])
+    moved = np.concatenate(
+        [chosen.reference_x_m - chosen.source_x_m, chosen.reference_y_m - chosen.source_y_m]
+    )
     variance = tolerance_m**2
     for _ in range(3):  # the points' own scatter replaces the tolerance as their variance
         information = design @ design.T / variance + precision
         six = mean + np.linalg.solve(information, design @ (moved - design.T @ mean) / variance)
         residual = moved - design.T @ six
         variance = float((residual**2).sum() / max(residual.size - 6, 1)) + 1e-12
-    return AffineFit(from_numbers(six, centre), np.linalg.inv(information), inliers)
+    return AffineFit(from_numbers(six, centre), np.asarray(np.linalg.inv(information)), inliers)
+
+
+def held_out(points: TiePoints, fit: Callable[[TiePoints], AffineMap], folds: int = 4) -> Floats:
+    """(N,) distances, m, of tie points from where a fit to the other folds' points puts them.
+
+    Points in turn belong to different folds, so neighbours judge each other; their windows must not overlap.
+    """
+    fold = np.arange(len(points)) % folds
+    distances = np.zeros(len(points))
+    for number in range(folds):
+        judged = points.where(fold == number)
+        x, y = fit(points.where(fold != number)).apply(judged.source_x_m, judged.source_y_m)
+        distances[fold == number] = np.hypot(x - judged.reference_x_m, y - judged.reference_y_m)
+    return distances
 
 
 def _consensus(points: TiePoints, tolerance_m: float, rng: np.random.Generator) -> NDArray[np.bool_]:
@@ -127,7 +144,7 @@ def _consensus(points: TiePoints, tolerance_m: float, rng: np.random.Generator) 
     source = np.column_stack([points.source_x_m, points.source_y_m])
     reference = np.column_stack([points.reference_x_m, points.reference_y_m])
     origin = source.mean(0)  # map coordinates are millions of metres: keep the algebra near zero
-    _, inliers = ransac(
+    _, inliers = ransac(  # type: ignore[no-untyped-call]
         (source - origin, reference - origin), AffineTransform, 3, tolerance_m, max_trials=500, rng=rng
     )
     return none if inliers is None or inliers.sum() < FEWEST_POINTS else np.asarray(inliers, bool)

@@ -88,7 +88,7 @@ def displacement(around: Array, window: Array) -> tuple[float, float, float]:
     """
     if np.ptp(around) == 0 or np.ptp(window) == 0:
         return np.nan, np.nan, 0.0
-    scores = match_template(around, window)
+    scores = match_template(around, window)  # type: ignore[no-untyped-call]
     row, column = (int(index) for index in np.unravel_index(np.argmax(scores), scores.shape))
     best = float(scores[row, column])
     if not (0 < row < scores.shape[0] - 1 and 0 < column < scores.shape[1] - 1):
@@ -130,4 +130,8 @@ def _cut(values: Array, row: int, column: int, side: int) -> Array:
 def _filled(values: Array) -> Array:
     """Invalid pixels replaced by the mean of the valid ones."""
     valid = np.isfinite(values)
-    return values if valid.all() else np.where(valid, values, values[valid].mean(dtype=np.float64)).astype(np.float32)
+    return (
+        values
+        if valid.all()
+        else np.where(valid, values, values[valid].mean(dtype=np.float64)).astype(np.float32)
+    )

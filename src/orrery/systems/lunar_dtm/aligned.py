@@ -60,7 +60,9 @@ class AlignedScene:
         raster = self.truth if asset == "truth" else self.nac_dtm
         if raster is None:
             raise OrreryError(
-                f"scene {self.id} has no {asset}", file="params.yaml", remedy="choose another systems.lunar-dtm.patch.truth"
+                f"scene {self.id} has no {asset}",
+                file="params.yaml",
+                remedy="choose another systems.lunar-dtm.patch.truth",
             )
         if raster.grid != self.image.grid:
             raster = resample(raster, self.image.grid, method="cubic")

@@ -34,7 +34,9 @@ class PatchDataset(Dataset[Batch]):
         index = pd.read_parquet(root / "index.parquet")
         self.index = index[index["set"] == subset].reset_index(drop=True)
         if self.index.empty:
-            raise OrreryError(f"no patches of the set {subset!r}", file=root, remedy="check the split, run patch again")
+            raise OrreryError(
+                f"no patches of the set {subset!r}", file=root, remedy="check the split, run patch again"
+            )
         self.root, self.recipe = root, recipe
 
     def __len__(self) -> int:
@@ -50,13 +52,20 @@ class PatchDataset(Dataset[Batch]):
             patch = {name: shard.get_slice(name)[row["position"]].astype(np.float32) for name in shard.keys()}  # noqa: SIM118
         sun = Sun(float(row["sun_azimuth_deg"]), float(row["sun_elevation_deg"]))
         planes = Planes(
-            patch["brightness"], patch["rendered"], patch["photoclinometry"], patch["coarse"], sun, float(row["gsd_m"])
+            patch["brightness"],
+            patch["rendered"],
+            patch["photoclinometry"],
+            patch["coarse"],
+            sun,
+            float(row["gsd_m"]),
         )
         encoded, truth = self.recipe.encode(planes), patch["coarse"] + patch["residual"]
         target = encoded.target(truth)
         valid = np.isfinite(target)
         arrays = {"inputs": encoded.inputs, "base": encoded.base, "target": np.where(valid, target, 0)}
-        batch = {name: torch.from_numpy(np.ascontiguousarray(array, np.float32)) for name, array in arrays.items()}
+        batch = {
+            name: torch.from_numpy(np.ascontiguousarray(array, np.float32)) for name, array in arrays.items()
+        }
         return {**batch, "valid": torch.from_numpy(valid.copy())}, encoded, truth
 
 
@@ -67,7 +76,13 @@ class SeededBatches(Sampler[list[int]]):
     """
 
     def __init__(self, size: int, batch_size: int, steps: int, seed: int, first_step: int = 0) -> None:
-        self.size, self.batch_size, self.steps, self.seed, self.first_step = size, batch_size, steps, seed, first_step
+        self.size, self.batch_size, self.steps, self.seed, self.first_step = (
+            size,
+            batch_size,
+            steps,
+            seed,
+            first_step,
+        )
 
     def __len__(self) -> int:
         return self.steps - self.first_step
@@ -96,7 +111,9 @@ class PatchData(pl.LightningDataModule):
         workers: loader processes.
     """
 
-    def __init__(self, root: Path, recipe: Recipe, batch_size: int, steps: int, seed: int, workers: int = 0) -> None:
+    def __init__(
+        self, root: Path, recipe: Recipe, batch_size: int, steps: int, seed: int, workers: int = 0
+    ) -> None:
         super().__init__()
         self.root, self.recipe, self.batch_size = root, recipe, batch_size
         self.steps, self.seed, self.workers = steps, seed, workers

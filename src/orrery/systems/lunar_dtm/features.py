@@ -60,11 +60,17 @@ def exposure_field(image: Array, rendered: Array, gsd_m: float) -> Array:
     seen = _smooth(np.where(valid, image, 0), sigma)
     expected = _smooth(np.where(valid, rendered, 0), sigma)
     floor = max(float(np.nanmax(expected, initial=0)) * 0.02, 1e-6)
-    return np.maximum(seen, 1e-6) / np.maximum(expected, floor)
+    return np.asarray(np.maximum(seen, 1e-6) / np.maximum(expected, floor), np.float32)
 
 
 def make_planes(
-    image: Array, exposure: Array | float, coarse_m: Array, gsd_m: float, sun: Sun, spectra: Spectra, posting_px: float
+    image: Array,
+    exposure: Array | float,
+    coarse_m: Array,
+    gsd_m: float,
+    sun: Sun,
+    spectra: Spectra,
+    posting_px: float,
 ) -> Planes:
     """Compute the physical planes of an image.
 

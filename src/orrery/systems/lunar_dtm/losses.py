@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 Operator = Literal["difference", "sobel"]
+LossName = Literal["elevation", "gradient", "normal", "uncertainty"]
 LOG_SIGMA_RANGE = (-6.0, 4.0)  # keeps a stray exponent from swamping the first steps
 
 
@@ -75,7 +76,7 @@ def uncertainty(s: Surfaces, operator: Operator) -> Tensor:
     return _mean(log_sigma + error * torch.exp(-log_sigma), s.valid)
 
 
-TERMS: dict[str, Callable[[Surfaces, Operator], Tensor]] = {
+TERMS: dict[LossName, Callable[[Surfaces, Operator], Tensor]] = {
     "elevation": elevation,
     "gradient": gradient,
     "normal": normal,
@@ -83,7 +84,9 @@ TERMS: dict[str, Callable[[Surfaces, Operator], Tensor]] = {
 }
 
 
-def weighted(surfaces: Surfaces, weights: Mapping[str, float], operator: Operator) -> tuple[Tensor, dict[str, Tensor]]:
+def weighted(
+    surfaces: Surfaces, weights: Mapping[LossName, float], operator: Operator
+) -> tuple[Tensor, dict[LossName, Tensor]]:
     """The weighted sum of the terms named in `weights`, and each term by itself, unweighted."""
     terms = {name: TERMS[name](surfaces, operator) for name, weight in weights.items() if weight > 0}
     total = torch.stack([weights[name] * term for name, term in terms.items()]).sum()

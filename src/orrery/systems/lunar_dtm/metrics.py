@@ -108,7 +108,9 @@ def gradient_coherence(a: Array, b: Array) -> tuple[Array, Array]:
     inside = (bins >= 0) & (bins < count)
     sums = np.zeros((3, count))
     for axis in (0, 1):
-        spectra = [np.fft.fft2(_centred(np.gradient(plane, axis=axis)) * window).ravel()[inside] for plane in (a, b)]
+        spectra = [
+            np.fft.fft2(_centred(np.gradient(plane, axis=axis)) * window).ravel()[inside] for plane in (a, b)
+        ]
         products = (spectra[0] * np.conj(spectra[1])).real, np.abs(spectra[0]) ** 2, np.abs(spectra[1]) ** 2
         for total, product in zip(sums, products, strict=True):
             total += np.bincount(bins[inside], product, count)

@@ -83,7 +83,9 @@ class TerrainModel:
         """Join a recipe and a loaded network."""
         variant = VariantParams.model_validate(recipe["variant"]) if recipe["variant"] else None
         sigma_px = float("nan") if recipe["sigma_px"] is None else recipe["sigma_px"]
-        return cls(recipe["name"], network, variant, Spectra(**recipe["spectra"]), recipe["sigma_scale"], sigma_px)
+        return cls(
+            recipe["name"], network, variant, Spectra(**recipe["spectra"]), recipe["sigma_scale"], sigma_px
+        )
 
     def predict(self, tiles: Sequence[Tile]) -> list[tuple[Array, Array]]:
         """Heights and 1-sigma, m, each (H, W) as its tile; NaN where the image is invalid."""
@@ -91,7 +93,13 @@ class TerrainModel:
 
     def _predict(self, tile: Tile) -> tuple[Array, Array]:
         planes = make_planes(
-            tile.image, tile.exposure, tile.coarse_m, tile.gsd_m, tile.sun, self.spectra, tile.posting_m / tile.gsd_m
+            tile.image,
+            tile.exposure,
+            tile.coarse_m,
+            tile.gsd_m,
+            tile.sun,
+            self.spectra,
+            tile.posting_m / tile.gsd_m,
         )
         heights, sigma = self.heights(planes)
         invalid = ~np.isfinite(tile.image) | ~np.isfinite(tile.coarse_m)

@@ -13,9 +13,9 @@ from rasterio.warp import transform_bounds
 from scipy import ndimage
 
 from orrery.raster.grid import Grid
+from orrery.raster.rows import Plane, RowStore
 from orrery.raster.windows import Warped
 from orrery.systems.lunar_dtm.inputs import Image
-from orrery.systems.lunar_dtm.rows import Plane, RowStore
 
 Array = NDArray[np.float32]
 ROWS_AT_ONCE = 256

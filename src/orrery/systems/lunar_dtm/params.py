@@ -9,6 +9,7 @@ from pydantic import Field
 from orrery.gates import ExpectationParams
 from orrery.params import Count, Fraction, NonNegative, Positive, PromotionParams, Section
 from orrery.systems.lunar_dtm.align import AlignParams
+from orrery.systems.lunar_dtm.losses import LossName, Operator
 from orrery.systems.lunar_dtm.predict import PredictParams
 
 
@@ -82,16 +83,13 @@ class OptimiserParams(Section):
     gradient_clip: Positive
 
 
-LossName = Literal["elevation", "gradient", "normal", "uncertainty"]
-
-
 class VariantParams(Section):
     """One network with its recipe, its loss weights by name and its training."""
 
     network: Annotated[UNetParams | DLunarDTMNetParams, Field(discriminator="name")]
     recipe: Annotated[PhysicalRecipeParams | PaperRecipeParams, Field(discriminator="name")]
     losses: dict[LossName, NonNegative]
-    gradient_operator: Literal["difference", "sobel"]
+    gradient_operator: Operator
     optimiser: OptimiserParams
 
 

@@ -54,7 +54,9 @@ def make_patches(aligned: Path, out: Path, params: LunarParams, seed: int) -> No
     sets = {scene.id: split_of(scene.site, params.split) for scene in scenes}
     training = [scene for scene in scenes if sets[scene.id] == "train"]
     if not training:
-        raise OrreryError("holds no training scene", file=aligned, remedy="check systems.lunar-dtm.split.train")
+        raise OrreryError(
+            "holds no training scene", file=aligned, remedy="check systems.lunar-dtm.split.train"
+        )
     spectra = scene_spectra(training)
     with replacing(out) as temporary:
         rows: list[dict[str, Any]] = []
@@ -69,7 +71,9 @@ def make_patches(aligned: Path, out: Path, params: LunarParams, seed: int) -> No
 def scene_spectra(scenes: Sequence[AlignedScene]) -> Spectra:
     """Prior and noise of photoclinometry from training scenes, at true alignment where it is known."""
     residuals, brightness, suns, posting = [], [], [], 1.0
-    flat = Spectra(0.0, 3.0, 0.0, 1.0, 0.0, 2.0)  # no prior relief: the planes below are only read for their shading
+    flat = Spectra(
+        0.0, 3.0, 0.0, 1.0, 0.0, 2.0
+    )  # no prior relief: the planes below are only read for their shading
     for scene in scenes:
         planes = scene_planes(scene, scene.coarse_true or scene.coarse, flat)
         residuals.append(scene.truth_px() - planes.coarse)
@@ -82,9 +86,13 @@ def scene_spectra(scenes: Sequence[AlignedScene]) -> Spectra:
 def scene_planes(scene: AlignedScene, coarse: Raster, spectra: Spectra) -> Planes:
     """The physical planes of a whole aligned scene with a given coarse DEM."""
     coarse_m = upsample(coarse, scene.image.grid)
-    rendered = make_planes(scene.image.values, 1.0, coarse_m, scene.gsd_m, scene.sun, spectra, scene.posting_px).rendered
+    rendered = make_planes(
+        scene.image.values, 1.0, coarse_m, scene.gsd_m, scene.sun, spectra, scene.posting_px
+    ).rendered
     exposure = exposure_field(scene.image.values, rendered, scene.gsd_m)
-    return make_planes(scene.image.values, exposure, coarse_m, scene.gsd_m, scene.sun, spectra, scene.posting_px)
+    return make_planes(
+        scene.image.values, exposure, coarse_m, scene.gsd_m, scene.sun, spectra, scene.posting_px
+    )
 
 
 def windows(height: int, width: int, params: PatchParams) -> Iterator[tuple[int, int]]:
@@ -96,7 +104,10 @@ def windows(height: int, width: int, params: PatchParams) -> Iterator[tuple[int,
 
 def _starts(size: int, patch: int, overlap: int) -> list[int]:
     if size < patch:
-        raise OrreryError(f"a scene of {size} px is smaller than a patch of {patch} px", remedy="lower systems.lunar-dtm.patch")
+        raise OrreryError(
+            f"a scene of {size} px is smaller than a patch of {patch} px",
+            remedy="lower systems.lunar-dtm.patch",
+        )
     return sorted({*range(0, size - patch, patch - overlap), size - patch})
 
 
@@ -124,7 +135,7 @@ def _write_scene(
 ) -> list[dict[str, Any]]:
     """Write the shards of a scene; return their index rows."""
     truth = scene.truth_px(params.truth)
-    rows = []
+    rows: list[dict[str, Any]] = []
     # validation sees what the pipeline gives; training sees the truth and what the gate would let pass
     training = subset == "train"
     start = scene.coarse_true if training and scene.coarse_true else scene.coarse
@@ -134,7 +145,7 @@ def _write_scene(
         shard = f"{subset}/{scene.id}-{draw.number}.safetensors"
         kept = [
             corner
-            for corner in windows(*truth.shape, params)
+            for corner in windows(truth.shape[0], truth.shape[1], params)
             if _valid_fraction(planes, truth, corner, params) >= params.min_valid_fraction
         ]
         if not kept:
@@ -158,7 +169,9 @@ def _valid_fraction(planes: Planes, truth: Array, corner: tuple[int, int], param
     return float((np.isfinite(planes.brightness[cut]) & np.isfinite(truth[cut])).mean())
 
 
-def _stack(planes: Planes, truth: Array, corners: Sequence[tuple[int, int]], params: PatchParams) -> dict[str, Array]:
+def _stack(
+    planes: Planes, truth: Array, corners: Sequence[tuple[int, int]], params: PatchParams
+) -> dict[str, NDArray[Any]]:
     """(patch, H, W) arrays; heights less the patch's mean coarse height, in float32; the rest fits float16."""
     cuts = [_cut(corner, params) for corner in corners]
     coarse = np.stack([planes.coarse[cut] - planes.coarse[cut].mean() for cut in cuts])
@@ -168,7 +181,9 @@ def _stack(planes: Planes, truth: Array, corners: Sequence[tuple[int, int]], par
         "rendered": planes.rendered,
         "photoclinometry": planes.photoclinometry,
     }
-    stacked = {name: np.stack([plane[cut] for cut in cuts]).astype(np.float16) for name, plane in half.items()}
+    stacked = {
+        name: np.stack([plane[cut] for cut in cuts]).astype(np.float16) for name, plane in half.items()
+    }
     return {**stacked, "coarse": coarse.astype(np.float32), "residual": residual.astype(np.float32)}
 
 

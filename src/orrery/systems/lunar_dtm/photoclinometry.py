@@ -49,7 +49,9 @@ class Spectra:
     def heights(self, k: Array, posting_px: float) -> Array:
         """Prior spectrum of the heights that a coarse DEM of `posting_px` lacks, px^2."""
         seen = np.exp(-2 * (np.pi * k * COARSE_SIGMA_POSTINGS * posting_px) ** 2)
-        return np.asarray(self.relief * k**-self.relief_exponent * (1 - seen) ** 2 + self.floor * seen, np.float32)
+        return np.asarray(
+            self.relief * k**-self.relief_exponent * (1 - seen) ** 2 + self.floor * seen, np.float32
+        )
 
     def noise(self, k: Array) -> Array:
         """Spectrum of the brightness that shading does not explain."""
@@ -114,14 +116,22 @@ def fit_spectra(
     floor = float(np.median(relief[k < 0.3 / posting_px]))
     white = float(np.median(noise[(k > 0.15) & (k < 0.4)]))
     low = (k > 1 / posting_px) & (k < 0.1)
-    red_exponent, red_level = np.polyfit(np.log(k[low]), np.log(np.maximum(noise[low] - white, 0.05 * white)), 1)
-    measured = Spectra(float(np.exp(level)), float(-exponent), floor, white, float(np.exp(red_level)), float(-red_exponent))
+    red_exponent, red_level = np.polyfit(
+        np.log(k[low]), np.log(np.maximum(noise[low] - white, 0.05 * white)), 1
+    )
+    measured = Spectra(
+        float(np.exp(level)), float(-exponent), floor, white, float(np.exp(red_level)), float(-red_exponent)
+    )
     tried = [replace(measured, red=measured.red * factor) for factor in RED_FACTORS]
     return min(tried, key=lambda spectra: _error(spectra, residuals, brightness, suns, posting_px))
 
 
 def _error(
-    spectra: Spectra, residuals: Sequence[Array], brightness: Sequence[Array], suns: Sequence[Sun], posting_px: float
+    spectra: Spectra,
+    residuals: Sequence[Array],
+    brightness: Sequence[Array],
+    suns: Sequence[Sun],
+    posting_px: float,
 ) -> float:
     """Mean over scenes of the rms height error over that of the coarse DEM."""
     ratios = []

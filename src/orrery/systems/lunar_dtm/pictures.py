@@ -43,7 +43,9 @@ def scene_picture(scene: AlignedScene, coarse_m: Array, heights_m: Array, sigma_
     for axis in axes.flat:
         if not axis.has_data():
             axis.set_axis_off()
-    figure.suptitle(f"{scene.id}: {scene.kind}, {scene.gsd_m:g} m/px, {'twin' if truth is not None else 'real'}")
+    figure.suptitle(
+        f"{scene.id}: {scene.kind}, {scene.gsd_m:g} m/px, {'twin' if truth is not None else 'real'}"
+    )
     save(figure, path)
 
 
@@ -61,7 +63,9 @@ def _gray(axis: Any, plane: Array, title: str) -> None:
     axis.set_axis_off()
 
 
-def _colour(axis: Any, plane: Array, title: str, colours: str, figure: Figure, limit: float | None = None) -> None:
+def _colour(
+    axis: Any, plane: Array, title: str, colours: str, figure: Figure, limit: float | None = None
+) -> None:
     finite = plane[np.isfinite(plane)]
     if not len(finite):
         return

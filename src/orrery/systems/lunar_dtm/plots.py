@@ -20,8 +20,12 @@ def quality_plot(rows: list[dict[str, Any]], path: Path) -> None:
     axes = figure.subplots((len(tables) + 1) // 2, 2, squeeze=False)
     for axis, table in zip(axes.flat, tables, strict=False):
         for offset, metric in ((-0.2, "rmse_m"), (0.2, "slope_mae_deg")):
-            values = {row["row"]: row["ours"] for row in rows if row["table"] == table and row["metric"] == metric}
-            axis.bar(np.arange(len(names)) + offset, [values.get(name) or 0 for name in names], 0.4, label=metric)
+            values = {
+                row["row"]: row["ours"] for row in rows if row["table"] == table and row["metric"] == metric
+            }
+            axis.bar(
+                np.arange(len(names)) + offset, [values.get(name) or 0 for name in names], 0.4, label=metric
+            )
         axis.set_xticks(np.arange(len(names)), names, rotation=40, ha="right", fontsize=7)
         axis.set_title(table, fontsize=9)
         axis.set_ylabel("m, degrees")

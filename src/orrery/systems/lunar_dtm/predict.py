@@ -24,18 +24,18 @@ from orrery.files import read_json, sha256, write_json
 from orrery.params import Count, Positive, Section
 from orrery.raster.grid import AffineMap, Grid
 from orrery.raster.io import Raster
+from orrery.raster.rows import RowStore
 from orrery.raster.windows import covered, reduced
 from orrery.systems.lunar_dtm.inputs import Dem, Image, opened
 from orrery.systems.lunar_dtm.mosaic import common_grid, merge
 from orrery.systems.lunar_dtm.product import FILES, Content, write_products
-from orrery.systems.lunar_dtm.rows import RowStore
+from orrery.systems.lunar_dtm.registration import RegistrationParams, register
+from orrery.systems.lunar_dtm.resume import publish, workspace, writing
 from orrery.systems.lunar_dtm.whole_image import PLANES, Terrain, Tiling, predict_image
-from orrery.systems.lunar_dtm.workspace import publish, workspace, writing
 
 CACHE_MB = 128  # of GDAL; its default is a share of the machine's memory
 ROWS_AT_ONCE = 256
 REGISTRATION_PX = 16_000_000  # an image of any size is reduced to this for registration
-REGISTRATION_MARGIN = 12  # postings around the image: more than a start may be off
 
 
 class PredictParams(Section):
@@ -101,6 +101,7 @@ def predict(
     align: bool = True,
     image_band: int = 1,
     dem_band: int = 1,
+    registration: RegistrationParams | None = None,
     seed: int = 0,
     progress: bool = True,
 ) -> ProductSummary:
@@ -120,6 +121,7 @@ def predict(
         align: False leaves the images where they are, whatever `params` say.
         image_band: band of the images.
         dem_band: band of the DEM.
+        registration: how an image is brought onto the DEM; None: the defaults.
         seed: of the registration's random choices.
         progress: show a bar.
 
@@ -127,6 +129,7 @@ def predict(
         OrreryError: bad input, or `out` cannot be written.
     """
     align = align and params.align == "auto"
+    registration = registration or RegistrationParams()
     with (
         rasterio.Env(GDAL_CACHEMAX=CACHE_MB),
         opened(images, dem, sun=sun, gsd_m=params.gsd_m, image_band=image_band, dem_band=dem_band) as (
@@ -136,14 +139,22 @@ def predict(
     ):
         sources = {path: sha256(path) for path in [*images, dem]}
         inputs = [(path.name, digest) for path, digest in sources.items()]
-        choices = [params.model_dump(), dict(tags), align, image_band, dem_band, seed]
+        choices = [
+            params.model_dump(),
+            registration.model_dump(),
+            dict(tags),
+            align,
+            image_band,
+            dem_band,
+            seed,
+        ]
         suns = [image.sun_true_north for image in scenes]
         work = workspace(out, [__version__, inputs, suns, model.name, model.recipe(), choices])
         with writing(out):
             frame = scenes[0].dem if len(scenes) == 1 else terrain
             alignments = [{"image": image.path.name} for image in scenes]
             if align:
-                scenes, alignments = _aligned(scenes, work, seed)
+                scenes, alignments = _aligned(scenes, work, registration, seed)
             store = _planes(scenes, terrain, model, params, work, progress)
             summary = _summary(store, out, alignments)
             write_products(store, Content(scenes, frame, sources, tags, alignments), work / "product", out)
@@ -151,37 +162,36 @@ def predict(
     return summary
 
 
-def _aligned(scenes: Sequence[Image], work: Path, seed: int) -> tuple[list[Image], list[dict[str, Any]]]:
+def _aligned(
+    scenes: Sequence[Image], work: Path, params: RegistrationParams, seed: int
+) -> tuple[list[Image], list[dict[str, Any]]]:
     """Each image with the DEM moved into its frame, and what was found; kept over a kill."""
     aligned, found = [], []
     for number, image in enumerate(scenes):
         path = work / f"alignment-{number}.json"
         if not path.exists():
-            write_json(path, _register(image, seed))
+            write_json(path, {"image": image.path.name, **_registered(image, params, seed)})
         found.append(read_json(path))
         aligned.append(image.corrected(AffineMap.from_dict(found[-1]["map"])))
     return aligned, found
 
 
-def _register(image: Image, seed: int) -> dict[str, Any]:
-    """Find where the DEM lies in the image's frame; where that cannot be told, it stays where it is and the text says so."""
-    from orrery.systems.lunar_dtm.align import AlignParams, register_to_dem
-
+def _registered(image: Image, params: RegistrationParams, seed: int) -> dict[str, Any]:
+    """Where the DEM lies in the image's frame; where that cannot be told, it stays where it is and the text says so."""
     pixels = reduced(image.source, ceil(sqrt(image.grid.height * image.grid.width / REGISTRATION_PX)))
-    source = image.dem.source
-    span = covered(source.grid, image.grid, REGISTRATION_MARGIN)
+    source, margin = image.dem.source, ceil(2 * params.search_postings)
+    span = covered(source.grid, image.grid, margin)
     assert span is not None  # opened() has refused an image beside the DEM
     dem = Raster(source.read(*span), source.grid.window(*span))
+    kept = {"map": AffineMap.identity().to_dict()}
     try:
-        registration = register_to_dem(pixels, dem, image.sun, AlignParams(), seed)
+        found = register(pixels, dem, image.sun, params, seed)
     except OrreryError as error:
-        return {"image": image.path.name, "map": AffineMap.identity().to_dict(), "kept": error.problem}
-    measured = {
-        key: value
-        for key, value in registration.row.items()
-        if not isinstance(value, float) or np.isfinite(value)
-    }
-    return {"image": image.path.name, "map": registration.map.to_dict(), **measured}
+        return {**kept, "kept": error.problem}
+    measured = {key: value for key, value in found.row.items() if np.isfinite(value)}
+    if not found.row["ncc_after"] > found.row["ncc_before"]:
+        return {**kept, **measured, "kept": "the image agrees no better with the DEM moved"}
+    return {"map": found.map.to_dict(), **measured}
 
 
 def _planes(

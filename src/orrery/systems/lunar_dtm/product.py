@@ -18,15 +18,15 @@ from numpy.typing import NDArray
 from orrery.errors import OrreryError
 from orrery.files import read_json, write_json
 from orrery.instruments.photometry import Sun
+from orrery.raster.cog import write_cog
 from orrery.raster.grid import Grid, meridian_convergence_deg
 from orrery.raster.io import resample
+from orrery.raster.rows import Plane, RowStore
 from orrery.raster.scene import ITEM, write_scene
 from orrery.raster.shade import hillshade_u8, shade, slope_deg
 from orrery.raster.windows import Placed, coarser, reduced
-from orrery.systems.lunar_dtm.cog import write_cog
 from orrery.systems.lunar_dtm.inputs import Dem, Image
 from orrery.systems.lunar_dtm.pictures import save
-from orrery.systems.lunar_dtm.rows import Plane, RowStore
 
 Array = NDArray[np.float32]
 UNITS = {"elevation_m": "m", "sigma_m": "m", "valid": "", "hillshade": "", "slope_deg": "degree"}
@@ -139,7 +139,7 @@ def _panels(grid: Grid) -> tuple[Figure, list[Axes]]:
     """Six panels of the product's shape: two rows of three, or one row for a strip that is taller than wide."""
     rows, columns = (1, 6) if grid.height > 1.5 * grid.width else (2, 3)
     high = np.clip(grid.height / grid.width, 0.2, 6)
-    figure = Figure(figsize=(16, 16 / columns * high * rows + 0.6 * rows + 0.5), layout="constrained")
+    figure = Figure(figsize=(16, 16 / columns * 0.85 * high * rows + 0.5 * rows + 0.4), layout="constrained")
     return figure, list(figure.subplots(rows, columns).flat)
 
 
@@ -171,13 +171,16 @@ def _gray(axis: Axes, values: Array, title: str) -> None:
 def _colour(
     figure: Figure, axis: Axes, values: Array, title: str, unit: str, colours: str, *, symmetric: bool = False
 ) -> None:
+    axis.set_axis_off()
     finite = values[np.isfinite(values)]
-    low, high = np.percentile(finite, (1, 99)) if finite.size else (0, 1)
+    if not finite.size:
+        axis.set_title(f"{title}: the model gives none")
+        return
+    low, high = np.percentile(finite, (1, 99))
     if symmetric:
         low, high = -max(-low, high), max(-low, high)
     shown = axis.imshow(values, cmap=colours, vmin=low, vmax=high)
     axis.set_title(title)
-    axis.set_axis_off()
     figure.colorbar(shown, ax=axis, label=f"{title}, {unit}", fraction=0.05, pad=0.02)
 
 
@@ -189,7 +192,7 @@ def _write_item(grid: Grid, content: Content, path: Path, out: Path) -> None:
         "orrery:time_known": first.taken is not None,
         "orrery:suns": [[image.path.name, *image.sun_true_north] for image in content.images],
         "orrery:alignment": list(content.alignments),
-        "orrery:tags": dict(content.tags),
+        **content.tags,
     }
     names = {
         "elevation": "dtm.tif",

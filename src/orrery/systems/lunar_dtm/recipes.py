@@ -15,7 +15,9 @@ from orrery.systems.lunar_dtm.params import PaperRecipeParams, PhysicalRecipePar
 Array = NDArray[np.float32]
 INCIDENCE_CENTRE_DEG, INCIDENCE_SCALE_DEG = 60.0, 20.0
 SLOPE_GAIN = 3.0  # brings the coarse gradients (rms about 0.3) to order one
-MIN_SPREAD_PX = 0.05  # below it a tile's coarse heights are flat, and dividing by their spread is dividing by noise
+MIN_SPREAD_PX = (
+    0.05  # below it a tile's coarse heights are flat, and dividing by their spread is dividing by noise
+)
 
 
 class Encoded(Protocol):
@@ -118,7 +120,9 @@ class PaperTile:
 
     def target(self, truth: Array) -> Array:
         """(1, H, W) normalised truth: by the coarse DEM's statistics, or by its own (the paper's text)."""
-        mean, spread, bias = _statistics(truth) if self.own_statistics else (self.mean, self.spread, self.bias)
+        mean, spread, bias = (
+            _statistics(truth) if self.own_statistics else (self.mean, self.spread, self.bias)
+        )
         return np.asarray(((truth - mean) / spread - bias)[None], np.float32)
 
     def heights(self, output: Array) -> Array:
@@ -143,7 +147,10 @@ class PaperRecipe:
 
     def encode(self, planes: Planes) -> PaperTile:
         """Normalise a tile."""
-        low, high = np.nanmin(planes.brightness, initial=np.inf), np.nanmax(planes.brightness, initial=-np.inf)
+        low, high = (
+            np.nanmin(planes.brightness, initial=np.inf),
+            np.nanmax(planes.brightness, initial=-np.inf),
+        )
         image = np.nan_to_num((planes.brightness - low) / max(float(high - low), 1e-6))
         mean, spread, bias = _statistics(planes.coarse)
         inputs = np.stack([image, (planes.coarse - mean) / spread - bias]).astype(np.float32)

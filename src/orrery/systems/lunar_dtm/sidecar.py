@@ -15,14 +15,19 @@ SunTrueNorth = tuple[float, float]
 
 
 def read_sidecar(image: Path) -> Mapping[str, Any]:
-    """Properties of the STAC item beside an image: <stem>.json, or an item.json that names it; empty without one."""
+    """Properties of the STAC item beside an image: <stem>.json, or an item.json that names it; empty without one.
+
+    Raises:
+        OrreryError: there is one, and it is not readable.
+    """
     own, folder = image.with_suffix(".json"), image.with_name("item.json")
     if own.exists():
         return _properties(read_json(own), own)
     if folder.exists():
         content = read_json(folder)
         assets = content.get("assets", {}) if isinstance(content, dict) else {}
-        if any(Path(asset.get("href", "")).name == image.name for asset in assets.values()):
+        hrefs = [asset.get("href", "") for asset in assets.values() if isinstance(asset, dict)]
+        if image.name in [Path(href).name for href in hrefs]:
             return _properties(content, folder)
     return {}
 
@@ -41,8 +46,17 @@ def _properties(content: object, file: Path) -> Mapping[str, Any]:
 def sun_true_north(
     source: Source, sidecar: Mapping[str, Any], given: tuple[float | None, float | None]
 ) -> SunTrueNorth:
-    """Azimuth from true north and elevation: as given, else from the side-car, else from the file's tags."""
-    tags = {key.lower(): value for key, value in source.dataset.tags().items()}
+    """Azimuth from true north and elevation, degrees: as given, else from the side-car, else from the file's tags.
+
+    Args:
+        source: the open image, with its tags SUN_AZIMUTH and SUN_ELEVATION in any case of letters.
+        sidecar: properties view:sun_azimuth and view:sun_elevation.
+        given: either may be None.
+
+    Raises:
+        OrreryError: nobody tells, it is no angle, or the sun is not above the horizon.
+    """
+    tags = {key.lower(): value for key, value in source.tags.items()}
     angles = []
     for name, value in zip(("sun_azimuth", "sun_elevation"), given, strict=True):
         found = value if value is not None else sidecar.get(f"view:{name}", tags.get(name))

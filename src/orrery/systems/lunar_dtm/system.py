@@ -67,7 +67,9 @@ class LunarDTM(System[LunarParams]):
         """Patches as the variant's recipe wants them."""
         params = section.variants[variant]
         options = params.optimiser
-        return PatchData(patches, make_recipe(params.recipe), options.batch_size, options.steps, seed, workers)
+        return PatchData(
+            patches, make_recipe(params.recipe), options.batch_size, options.steps, seed, workers
+        )
 
     def task(self, section: LunarParams, variant: str) -> TerrainTask:
         """The variant's network, losses and optimiser."""
@@ -78,7 +80,9 @@ class LunarDTM(System[LunarParams]):
         options = section.variants[variant].optimiser
         return Schedule(options.steps, options.ema_decay, options.gradient_clip)
 
-    def recipe(self, task: pl.LightningModule, patches: Path, section: LunarParams, variant: str) -> Mapping[str, Any]:
+    def recipe(
+        self, task: pl.LightningModule, patches: Path, section: LunarParams, variant: str
+    ) -> Mapping[str, Any]:
         """The variant, the spectra, and the 1-sigma calibrated on the validation patches."""
         spectra = Spectra(**read_json(patches / "spectra.json"))
         model = TerrainModel(variant, task.eval(), section.variants[variant], spectra)
@@ -95,16 +99,25 @@ class LunarDTM(System[LunarParams]):
         channels = make_recipe(section.variants[variant].recipe).channels
         return torch.from_numpy(np.zeros((2, channels, 96, 160), np.float32))
 
-    def evaluate(self, trained: Trained, aligned: Path, section: LunarParams, out: Path | None) -> dict[str, Any]:
+    def evaluate(
+        self, trained: Trained, aligned: Path, section: LunarParams, out: Path | None
+    ) -> dict[str, Any]:
         """Judge on the test and extra scenes."""
-        return evaluate(TerrainModel.from_recipe(dict(trained.recipe), trained.network), aligned, section, out)
+        return evaluate(
+            TerrainModel.from_recipe(dict(trained.recipe), trained.network), aligned, section, out
+        )
 
     def tables(self, workspace: Workspace, section: LunarParams, commit: str) -> None:
         """Baselines and all variants, beside the paper's rows."""
         write_tables(workspace, section, commit)
 
     def predict(
-        self, trained: Trained, request: Mapping[str, Any], out: Path, section: LunarParams, tags: Mapping[str, str]
+        self,
+        trained: Trained,
+        request: Mapping[str, Any],
+        out: Path,
+        section: LunarParams,
+        tags: Mapping[str, str],
     ) -> str:
         """A whole scene to a COG with its STAC item."""
         model = TerrainModel.from_recipe(dict(trained.recipe), trained.network)

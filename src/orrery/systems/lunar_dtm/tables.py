@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -44,7 +43,9 @@ def write_tables(work: Workspace, section: LunarParams, commit: str) -> None:
         if metrics.exists():
             results[variant] = read_json(metrics)
     if section.champion_variant not in results:
-        raise OrreryError("has no metrics.json", file=work.report(section.champion_variant), remedy="run evaluate first")
+        raise OrreryError(
+            "has no metrics.json", file=work.report(section.champion_variant), remedy="run evaluate first"
+        )
     rows = [{**row, "seeds": 1, "data": "twin", "commit": commit} for row in _rows(results)]
     with replacing(work.reports / "pictures") as out:
         out.mkdir()

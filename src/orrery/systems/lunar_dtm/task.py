@@ -26,7 +26,9 @@ class TerrainTask(pl.LightningModule):
         variant: network, recipe, loss weights and optimiser.
     """
 
-    monitor = "val/rmse"  #: root mean square height error on the validation patches, in the units of the target
+    monitor = (
+        "val/rmse"  #: root mean square height error on the validation patches, in the units of the target
+    )
 
     def __init__(self, variant: VariantParams) -> None:
         super().__init__()
@@ -44,7 +46,9 @@ class TerrainTask(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """AdamW with warm-up, then cosine to zero or the paper's steps."""
         options = self.variant.optimiser
-        optimiser = torch.optim.AdamW(self.parameters(), options.learning_rate, weight_decay=options.weight_decay)
+        optimiser = torch.optim.AdamW(
+            self.parameters(), options.learning_rate, weight_decay=options.weight_decay
+        )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate_factor(step, options))
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
@@ -76,7 +80,7 @@ class TerrainTask(pl.LightningModule):
 
     def predict_step(self, batch: Batch, index: int) -> Tensor:
         """Network output for a batch."""
-        return self(batch["inputs"])
+        return self.forward(batch["inputs"])
 
     def _surfaces(self, batch: Batch) -> Surfaces:
         output = self(batch["inputs"]).float()

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from orrery.raster.rows import RowStore
 from orrery.raster.shade import shade
 from orrery.raster.tiles import Axis, RowBlender, stretch
 from orrery.systems.lunar_dtm.features import exposure_field
 from orrery.systems.lunar_dtm.inputs import Image
-from orrery.systems.lunar_dtm.rows import RowStore
 
 if TYPE_CHECKING:
     from orrery.systems.lunar_dtm.model import Tile

@@ -12,8 +12,8 @@ from orrery.worlds.moon.terrain import Ground
 
 Array = NDArray[np.float32]
 
-# Light that sunlit slopes and the camera's optics scatter into shadows, as a share of that of flat ground: images with
-# long exposure show the floors of shadows at about this level (Robinson et al. 2010, section on stray light).
+# Light that sunlit slopes and the camera's optics scatter into shadows, as a share of that of flat ground (our choice:
+# the share depends on what stands around).
 SHADOW_LIGHT = 0.01
 
 

@@ -10,8 +10,9 @@ from orrery.worlds.moon.craters import Craters
 Array = NDArray[np.float32]
 Floats = NDArray[np.float64]
 
-# Rocks cover this share of a blocky crater's ejecta when fresh, and lose half of it in this time
-# (Diviner rock abundance: Bandfield et al. 2011; its decay: Ghent et al. 2014, Geology 42, 1059).
+# Rocks cover this share of a blocky crater's ejecta when fresh (upper end of what Diviner sees: Bandfield et al. 2011,
+# J. Geophys. Res. 116, E00H02); half of those of a metre or more are gone after 40 to 80 million years (Basilevsky et
+# al. 2013, Planet. Space Sci. 89, 118).
 FRESH_ABUNDANCE = 0.10
 HALF_LIFE_GA = 0.05
 # Smaller craters do not reach below the regolith and throw out none (regolith some metres thick).

@@ -11,6 +11,8 @@ from orrery.instruments.photometry import Sun
 
 Array = NDArray[np.float32]
 
+NO_RAY = np.float32(-1e30)  # below all ground; an infinity would turn to NaN where it is weighted by 0
+
 
 def shadow_depth(height_m: Array, gsd_m: float, sun: Sun) -> Array:
     """How far below the lowest ray from the sun's centre each point lies, m; 0 or less is lit.
@@ -48,8 +50,8 @@ def _swept(height_m: Array, shear: float, fall: np.float32) -> Array:
     """
     rows, width = height_m.shape
     edged = np.pad(height_m, ((0, 0), (1, 1)), "edge")
-    start = max(0.0, -shear * (rows - 1))
-    rays = np.full(width + int(abs(shear) * rows) + 3, -np.inf, np.float32)
+    start = max(0, math.ceil(-shear * (rows - 1)))
+    rays = np.full(width + int(abs(shear) * rows) + 3, NO_RAY, np.float32)
     depth = np.empty_like(height_m)
     for row in range(rows):
         offset = start + shear * row

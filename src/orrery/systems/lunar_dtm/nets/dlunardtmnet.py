@@ -32,7 +32,9 @@ class Widths:
 
 
 SIZES: dict[str, Widths] = {
-    "full": Widths(True, (3, 4, 6, 3), 64, (64, 128, 256, 512), (32, 64, 128, 256, 512), 1024, (512, 256, 128, 64, 64)),
+    "full": Widths(
+        True, (3, 4, 6, 3), 64, (64, 128, 256, 512), (32, 64, 128, 256, 512), 1024, (512, 256, 128, 64, 64)
+    ),
     "demo": Widths(False, (2, 2, 2, 2), 16, (16, 32, 64, 128), (8, 8, 16, 32, 64), 64, (64, 32, 24, 16, 16)),
 }
 
@@ -46,7 +48,9 @@ class UpProjection(nn.Module):
     def __init__(self, inputs: int, outputs: int, upsampling: Literal["nearest", "deconvolution"]) -> None:
         super().__init__()
         nearest = upsampling == "nearest"
-        self.upsample = nn.Upsample(scale_factor=2.0) if nearest else nn.ConvTranspose2d(inputs, inputs, 2, stride=2)
+        self.upsample = (
+            nn.Upsample(scale_factor=2.0) if nearest else nn.ConvTranspose2d(inputs, inputs, 2, stride=2)
+        )
         self.long = nn.Sequential(conv_norm_relu(inputs, outputs, 5), conv_norm(outputs, outputs))
         self.short = conv_norm(inputs, outputs, 5)
 

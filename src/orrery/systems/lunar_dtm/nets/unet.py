@@ -27,9 +27,13 @@ class HalfResolutionUNet(nn.Module):
         super().__init__()
         self.stem = conv_norm_relu(channels * 4, widths[0])
         pairs = list(zip(widths[:-1], widths[1:], strict=True))
-        self.down = nn.ModuleList([ResidualBlock(widths[0], widths[0]), *(ResidualBlock(a, b, 2) for a, b in pairs)])
+        self.down = nn.ModuleList(
+            [ResidualBlock(widths[0], widths[0]), *(ResidualBlock(a, b, 2) for a, b in pairs)]
+        )
         self.up = nn.ModuleList([conv_norm_relu(a + b, a) for a, b in reversed(pairs)])
-        self.head = nn.Sequential(conv_norm_relu(widths[0], widths[0]), nn.Conv2d(widths[0], 2 * 4, 3, padding=1))
+        self.head = nn.Sequential(
+            conv_norm_relu(widths[0], widths[0]), nn.Conv2d(widths[0], 2 * 4, 3, padding=1)
+        )
         self._start_at_the_base()
 
     def _start_at_the_base(self) -> None:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from rasterio.shutil import copy as copy_raster
 
 from orrery.files import replacing
+from orrery.raster.rows import RowStore
 from orrery.raster.windows import block_means, coarser
-from orrery.systems.lunar_dtm.rows import RowStore
 
 BLOCK_PX = 256
 ROWS_AT_ONCE = 256

@@ -1,0 +1,26 @@
+"""Bringing two rasters of one ground onto each other: tie points, affine fits, refinement from whole images."""
+
+from orrery.raster.align.affine import (
+    AffineFit,
+    Spread,
+    expected_rms_m,
+    fit_affine,
+    held_out,
+    rms_difference_m,
+)
+from orrery.raster.align.refine import Refinement, refine
+from orrery.raster.align.tiepoints import TiePoints, displacement, match
+
+__all__ = [
+    "AffineFit",
+    "Refinement",
+    "Spread",
+    "TiePoints",
+    "displacement",
+    "expected_rms_m",
+    "fit_affine",
+    "held_out",
+    "match",
+    "refine",
+    "rms_difference_m",
+]

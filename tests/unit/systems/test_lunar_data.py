@@ -105,9 +105,9 @@ SPLIT = SplitParams(train=["train-*"], validation=["val-*"], test=["test-*"], ex
 
 
 @pytest.mark.parametrize(
-    ("site", "subset"), [("train-flat-0", "train"), ("val-wall", "validation"), ("suns-flat", "extra")]
+    ("site", "subset"), [("train-flat-0", "train"), ("val-wall", "validation"), ("suns-flat-s0", "extra")]
 )
-def test_sites_are_split_by_name(site, subset):
+def test_scenes_are_split_by_name(site, subset):
     assert split_of(site, SPLIT) == subset
 
 

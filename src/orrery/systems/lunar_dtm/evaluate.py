@@ -44,7 +44,7 @@ def evaluate(model: TerrainModel, aligned: Path, section: LunarParams, out: Path
     together: dict[str, list[Array]] = {}
     for scene in judged_scenes(aligned, section):
         row: dict[str, Any] = {
-            "set": split_of(scene.site, section.split),
+            "set": split_of(scene.id, section.split),
             "kind": scene.kind,
             "site": scene.site,
             "incidence_deg": scene.sun.incidence_deg,
@@ -54,7 +54,8 @@ def evaluate(model: TerrainModel, aligned: Path, section: LunarParams, out: Path
             heights, sigma = predict_scene(model, planes)
             row |= {f"{name}{suffix}": value for name, value in judge(scene, planes, heights, sigma).items()}
             if not suffix:
-                together.setdefault(scene.site, []).append(heights)
+                if row["set"] == "extra":
+                    together.setdefault(scene.site, []).append(heights)
                 if out is not None:
                     scene_picture(scene, planes.coarse * scene.gsd_m, heights, sigma, out / f"{scene.id}.png")
         scenes[scene.id] = row
@@ -65,7 +66,7 @@ def judged_scenes(aligned: Path, section: LunarParams) -> Iterator[AlignedScene]
     """The test and extra scenes, in order."""
     for folder in sorted(path for path in aligned.iterdir() if path.is_dir()):
         scene = load_aligned(folder)
-        if split_of(scene.site, section.split) in ("test", "extra"):
+        if split_of(scene.id, section.split) in ("test", "extra"):
             yield scene
 
 
@@ -120,7 +121,7 @@ def _sites(together: dict[str, list[Array]]) -> dict[str, dict[str, float]]:
     return {
         site: {"suns": len(maps), "cross_sun_spread_m": cross_sun_spread_m(maps), **_pairwise(maps)}
         for site, maps in together.items()
-        if len(maps) > 1 and len({plane.shape for plane in maps}) == 1 and site.startswith("suns-")
+        if len(maps) > 2 and len({plane.shape for plane in maps}) == 1
     }
 
 

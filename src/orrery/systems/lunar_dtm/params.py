@@ -14,9 +14,9 @@ from orrery.systems.lunar_dtm.predict import PredictParams
 
 
 class SplitParams(Section):
-    """Which sites serve for what, by name pattern (`*` allowed); a site that matches none is refused.
+    """Which scenes serve for what, by name pattern (`*` allowed); one that matches none is refused.
 
-    `extra` are sites judged but never trained on: the multi-illumination and the adjacent-pair studies.
+    `extra` are scenes judged but never trained on: the multi-illumination and the adjacent-pair studies.
     """
 
     train: list[str]

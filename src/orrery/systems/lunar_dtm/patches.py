@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,16 +27,18 @@ Array = NDArray[np.float32]
 SETS = ("train", "validation", "test", "extra")
 
 
-def split_of(site: str, split: SplitParams) -> str:
-    """The set that a site belongs to.
+def split_of(scene: str, split: SplitParams) -> str:
+    """The set that a scene belongs to, by its name.
 
     Raises:
         OrreryError: no pattern, or patterns of two sets, match.
     """
-    found = [name for name in SETS if any(fnmatch.fnmatch(site, pattern) for pattern in getattr(split, name))]
+    found = [
+        name for name in SETS if any(fnmatch.fnmatch(scene, pattern) for pattern in getattr(split, name))
+    ]
     if len(found) != 1:
         raise OrreryError(
-            f"site {site!r} belongs to {' and '.join(found) or 'no set'}",
+            f"scene {scene!r} belongs to {' and '.join(found) or 'no set'}",
             file="params.yaml",
             remedy="make the patterns of systems.lunar-dtm.split name it in exactly one set",
         )
@@ -51,7 +53,8 @@ def make_patches(aligned: Path, out: Path, params: LunarParams, seed: int) -> No
     Validation scenes are as the pipeline aligned them, so that the 1-sigma calibrated on them includes that error.
     """
     scenes = [load_aligned(folder) for folder in sorted(aligned.iterdir()) if folder.is_dir()]
-    sets = {scene.id: split_of(scene.site, params.split) for scene in scenes}
+    sets = {scene.id: split_of(scene.id, params.split) for scene in scenes}
+    refuse_shared_ground(scenes, sets)
     training = [scene for scene in scenes if sets[scene.id] == "train"]
     if not training:
         raise OrreryError(
@@ -66,6 +69,24 @@ def make_patches(aligned: Path, out: Path, params: LunarParams, seed: int) -> No
         write_json(temporary / "spectra.json", spectra.to_dict())
         write_json(temporary / "split.json", sets)
         pd.DataFrame(rows).to_parquet(temporary / "index.parquet", index=False)
+
+
+def refuse_shared_ground(scenes: Sequence[AlignedScene], sets: Mapping[str, str]) -> None:
+    """No place may be trained on and judged, whatever its scenes are called.
+
+    Raises:
+        OrreryError: naming the places.
+    """
+    trained, judged = (
+        {scene.site for scene in scenes if (sets[scene.id] == "train") == training}
+        for training in (True, False)
+    )
+    if shared := sorted(trained & judged):
+        raise OrreryError(
+            f"{', '.join(shared)} would be trained on and judged",
+            file="params.yaml",
+            remedy="put all scenes of a site into one set of systems.lunar-dtm.split",
+        )
 
 
 def scene_spectra(scenes: Sequence[AlignedScene]) -> Spectra:

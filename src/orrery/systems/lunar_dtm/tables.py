@@ -98,7 +98,7 @@ def _illumination(name: str, result: Mapping[str, Any]) -> Iterator[Row]:
 def _values(result: Mapping[str, Any], metric: str, kinds: Iterable[str]) -> list[float]:
     chosen = set(kinds)
     scenes = result["scenes"].items()
-    rows = [row for scene, row in scenes if row["kind"] in chosen and row["site"].startswith("test-")]
+    rows = [row for _, row in scenes if row["kind"] in chosen and row["set"] == "test"]
     return [row[metric] for row in rows if row.get(metric) is not None]
 
 

@@ -14,7 +14,7 @@ from orrery.errors import OrreryError
 from orrery.instruments.photometry import Sun, hapke, lambert, lommel_seeliger, lunar_lambert
 
 Array = NDArray[np.float32]
-STEEPEST_SLOPE = 1.5  # steeper than loose ground stands, 34 degrees (0.67), by a wide margin
+STEEPEST_SLOPE = 1.0  # loose ground stands at 34 degrees (0.67); what is brighter still is albedo
 ShadingModel = Literal["lunar-lambert", "lambert", "lommel-seeliger", "hapke"]
 
 

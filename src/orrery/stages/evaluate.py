@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from orrery.files import replacing, write_json
+from orrery.files import read_json, replacing, write_json
 from orrery.params import load_params
 from orrery.stages.trained import load_trained
 from orrery.systems.base import Workspace, get_section, get_system
+from orrery.tracking.evaluation import log_evaluation
 
 
 def run(system: str, variant: str) -> None:
@@ -17,3 +18,5 @@ def run(system: str, variant: str) -> None:
         temporary.mkdir()
         metrics = get_system(system).evaluate(trained, work.aligned, section, temporary)
         write_json(temporary / "metrics.json", metrics)
+    run = read_json(work.model(variant) / "run.json")
+    log_evaluation(run["run_id"], metrics, work.report(variant))

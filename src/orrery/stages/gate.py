@@ -6,7 +6,7 @@ import click
 import pandas as pd
 
 from orrery.errors import OrreryError
-from orrery.files import replacing, write_json
+from orrery.files import write_json
 from orrery.gates import judge
 from orrery.params import load_params
 from orrery.systems.base import Workspace, get_section, get_system
@@ -21,13 +21,12 @@ def run(system: str) -> None:
     params, work = load_params(), Workspace(system)
     table = pd.read_parquet(work.aligned / "pairs.parquet")
     expectations = get_system(system).expectations(get_section(params, system))
-    with replacing(work.gate_verdict.with_name(f"{system}-docs")) as docs:
-        verdict = judge(table, expectations, docs=docs)
+    verdict = judge(table, expectations, docs=work.gate_verdict.with_name(f"{system}-docs"))
     write_json(work.gate_verdict, verdict.to_dict())
-    click.echo(verdict.message())
     if not verdict.passed:
         raise OrreryError(
             verdict.message(),
             file=work.gate_verdict,
             remedy=f"look at {system}-docs/index.html beside it, then remove or re-align these scenes",
         )
+    click.echo(verdict.message())

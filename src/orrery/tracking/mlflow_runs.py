@@ -27,11 +27,7 @@ from orrery.tracking.runs import TrackedRun
 from orrery.tracking.store import bootstrap, connect
 
 BATCH = 100  # parameters that MLflow takes at once
-SHOWN = (
-    "seed",
-    "scale",
-    "train",
-)  # sections of params.yaml shown beside a run's own; all are in its params.yaml
+SHOWN = ("seed", "scale", "train")  # shown beside the variant's own; the artifact params.yaml has everything
 
 
 @contextmanager
@@ -44,7 +40,7 @@ def tracked_run(
     name = f"{tags['system']}-{tags['variant']}"
     run = _existing(client, run_id) or client.create_run(experiment, tags=dict(tags), run_name=name)
     run_id = run.info.run_id
-    with locked(root, _lock(run_id)):
+    with locked(root, _lock(run_id), busy=f"the training of {name} is running in another process"):
         _end_dead_runs(client, experiment, root)
         with _active(run_id, tags):
             _log_inputs(client, run, params, tags, data)

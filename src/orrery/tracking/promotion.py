@@ -6,6 +6,7 @@ Done or not done: a decision counts from the moment that the journal has it; see
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatch
@@ -152,10 +153,10 @@ def _candidate(client: MlflowClient, system: str, version: str | None) -> str:
     """The version to judge; after a promotion that was killed late, the one that it promoted."""
     if version is not None:
         return str(find_version(client, system, version).version)
-    named = aliases(client, system)
-    last = next(iter(events(client, system)[-1:]), None)
-    if CHALLENGER not in named and last and last.kind == "promoted" and named.get(CHAMPION) == last.version:
-        return last.version
+    named, past = aliases(client, system), events(client, system)
+    late = past and past[-1].kind == "promoted" and past[-1].version == named.get(CHAMPION)
+    if CHALLENGER not in named and late:
+        return past[-1].version
     return str(find_version(client, system, CHALLENGER).version)
 
 
@@ -197,7 +198,7 @@ def _lacking(version: ModelVersion, rules: PromotionParams) -> list[str]:
     known = {
         name.removeprefix(f"{EVIDENCE}/"): digest
         for name, digest in version.tags.items()
-        if name.startswith(EVIDENCE)
+        if name.startswith(f"{EVIDENCE}/")
     }
     reasons = [
         f"evidence {wanted} is missing"
@@ -214,9 +215,8 @@ def _lacking(version: ModelVersion, rules: PromotionParams) -> list[str]:
 
 def _plain(scenes: Scenes) -> dict[str, dict[str, float | None]]:
     """Metrics that JSON can hold: what is not finite becomes null."""
-    finite = float("inf")
     return {
-        scene: {name: float(value) if -finite < value < finite else None for name, value in metrics.items()}
+        scene: {name: float(value) if math.isfinite(value) else None for name, value in metrics.items()}
         for scene, metrics in scenes.items()
     }
 
@@ -248,12 +248,11 @@ def _recorded(client: MlflowClient, system: str, version: str) -> PromotionVerdi
     """The verdict that made a version champion."""
     run_id = find_version(client, system, version).run_id
     try:
-        content = mlflow.artifacts.load_dict(f"runs:/{run_id}/{_artifact(system, version)}")
-        return PromotionVerdict(**content)
+        return PromotionVerdict(**mlflow.artifacts.load_dict(f"runs:/{run_id}/{_artifact(system, version)}"))
     except (MlflowException, OSError, TypeError) as error:
         raise OrreryError(
-            f"{system} version {version} is champion, but not by a promotion on record",
-            remedy="register the model again and promote that version",
+            f"{system} version {version} is champion already, but no verdict of it is on record",
+            remedy="promote another version",
         ) from error
 
 

@@ -60,11 +60,16 @@ def is_local(root: Path) -> bool:
 
 
 @contextmanager
-def locked(root: Path, name: str) -> Iterator[None]:
-    """Hold the lock `name` of `root`, waiting for it; a killed process lets go of it.
+def locked(root: Path, name: str, *, busy: str | None = None) -> Iterator[None]:
+    """Hold the lock `name` of `root`; a killed process lets go of it.
+
+    Args:
+        root: the clone.
+        name: of the lock.
+        busy: what to say where another process holds it [default: wait for it].
 
     Raises:
-        OrreryError: `mlruns/locks` cannot be written.
+        OrreryError: `mlruns/locks` cannot be written, or the lock is held and `busy` is given.
     """
     path = root / LOCKS / f"{name}.lock"
     try:
@@ -75,7 +80,10 @@ def locked(root: Path, name: str) -> Iterator[None]:
             f"cannot be written ({error.strerror})", file=path, remedy="make the folder mlruns writable"
         ) from error
     with stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
+        except BlockingIOError as error:
+            raise OrreryError(str(busy), remedy="wait for it, or end it") from error
         yield
 
 

@@ -135,3 +135,9 @@ def test_promotions_at_once_wait_for_each_other(champion: Path) -> None:
     assert in_processes(promote_here, [(champion,)] * 2) == [0, 0]
     assert aliases(connect(champion), SYSTEM) == {"champion": "2", "previous": "1"}
     assert [event.kind for event in history(SYSTEM, root=champion)] == ["promoted", "promoted"]
+
+
+def test_a_champion_named_by_hand_has_no_verdict(clone: Path) -> None:
+    connect(clone).set_registered_model_alias(SYSTEM, "champion", "1")
+    with pytest.raises(OrreryError, match="champion already, but no verdict"):
+        promote(SYSTEM, RULES, evaluate, version="1", root=clone)

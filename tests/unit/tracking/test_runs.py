@@ -12,7 +12,9 @@ from mlflow.entities import Run
 from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor, nn
 
+from orrery.errors import OrreryError
 from orrery.tracking.provenance import content_md5
+from orrery.tracking.root import locked
 from orrery.tracking.runs import training_run
 from orrery.tracking.store import connect
 from tests.tracking_helpers import SYSTEM, in_processes, make_params, train_and_die
@@ -107,6 +109,17 @@ def test_a_run_killed_outright_is_ended_by_the_next_one_or_continued(clone: Path
         assert resumed.run_id == dead.info.run_id
     assert get_run(clone, dead.info.run_id).info.status == "FINISHED"
     assert steps(clone, dead.info.run_id, "loss") == [(3, 0.5)]
+
+
+def test_a_run_that_another_process_continues_is_left_to_it(clone: Path) -> None:
+    with training_run(SYSTEM, "ours", make_params(), root=clone) as tracked:
+        pass
+    with (
+        locked(clone, f"run-{tracked.run_id}"),
+        pytest.raises(OrreryError, match="training of lunar-dtm-ours is running in another process"),
+        training_run(SYSTEM, "ours", make_params(), run_id=tracked.run_id, root=clone),
+    ):
+        pass
 
 
 def test_only_the_first_of_several_processes_logs(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:

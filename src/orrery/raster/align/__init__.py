@@ -1,13 +1,7 @@
 """Bringing two rasters of one ground onto each other: tie points, affine fits, refinement from whole images."""
 
-from orrery.raster.align.affine import (
-    AffineFit,
-    Spread,
-    expected_rms_m,
-    fit_affine,
-    held_out,
-    rms_difference_m,
-)
+from orrery.raster.align.affine import AffineFit, Spread, fit_affine, from_numbers, numbers
+from orrery.raster.align.judging import expected_rms_m, held_out, rms_difference_m
 from orrery.raster.align.refine import Refinement, refine
 from orrery.raster.align.tiepoints import TiePoints, displacement, match
 
@@ -19,8 +13,10 @@ __all__ = [
     "displacement",
     "expected_rms_m",
     "fit_affine",
+    "from_numbers",
     "held_out",
     "match",
+    "numbers",
     "refine",
     "rms_difference_m",
 ]

@@ -6,7 +6,6 @@ difference of the two stretches, shear. A point p moves by their sum, each times
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,12 +14,11 @@ from skimage.measure import ransac
 from skimage.transform import AffineTransform
 
 from orrery.raster.align.tiepoints import TiePoints
-from orrery.raster.grid import AffineMap, Grid
+from orrery.raster.grid import AffineMap
 
 Floats = NDArray[np.float64]
 Point = tuple[float, float]
 FEWEST_POINTS = 6  # twice what an affine map needs; below, a fit says nothing
-LATTICE = 17
 
 
 @dataclass(frozen=True)
@@ -122,20 +120,6 @@ def fit_affine(
     return AffineFit(from_numbers(six, centre), np.asarray(np.linalg.inv(information)), inliers)
 
 
-def held_out(points: TiePoints, fit: Callable[[TiePoints], AffineMap], folds: int = 4) -> Floats:
-    """(N,) distances, m, of tie points from where a fit to the other folds' points puts them.
-
-    Points in turn belong to different folds, so neighbours judge each other; their windows must not overlap.
-    """
-    fold = np.arange(len(points)) % folds
-    distances = np.zeros(len(points))
-    for number in range(folds):
-        judged = points.where(fold == number)
-        x, y = fit(points.where(fold != number)).apply(judged.source_x_m, judged.source_y_m)
-        distances[fold == number] = np.hypot(x - judged.reference_x_m, y - judged.reference_y_m)
-    return distances
-
-
 def _consensus(points: TiePoints, tolerance_m: float, rng: np.random.Generator) -> NDArray[np.bool_]:
     """(N,) points that one affine map explains to the tolerance; none when there are too few."""
     none = np.zeros(len(points), bool)
@@ -148,25 +132,3 @@ def _consensus(points: TiePoints, tolerance_m: float, rng: np.random.Generator) 
         (source - origin, reference - origin), AffineTransform, 3, tolerance_m, max_trials=500, rng=rng
     )
     return none if inliers is None or inliers.sum() < FEWEST_POINTS else np.asarray(inliers, bool)
-
-
-def expected_rms_m(covariance: Floats, grid: Grid, centre: Point) -> float:
-    """Root mean square displacement over a grid that a covariance of the six numbers stands for, m."""
-    moves = directions(*lattice(grid), centre)
-    gram = np.einsum("ikn,jkn->ij", moves, moves) / moves.shape[2]
-    return float(np.sqrt(np.trace(covariance @ gram)))
-
-
-def rms_difference_m(one: AffineMap, other: AffineMap, grid: Grid) -> float:
-    """Root mean square distance, over a grid, between where two corrections put a point, m."""
-    x, y = lattice(grid)
-    (x1, y1), (x2, y2) = one.apply(x, y), other.apply(x, y)
-    return float(np.sqrt(np.mean((x1 - x2) ** 2 + (y1 - y2) ** 2)))
-
-
-def lattice(grid: Grid) -> tuple[Floats, Floats]:
-    """Places spread evenly over a grid, m."""
-    rows, columns = np.meshgrid(
-        np.linspace(0, grid.height - 1, LATTICE), np.linspace(0, grid.width - 1, LATTICE), indexing="ij"
-    )
-    return grid.xy(rows.ravel(), columns.ravel())

@@ -141,8 +141,8 @@ def _prepared(scene: Scene, params: AlignParams, seed: int) -> Prepared:
         return Prepared(scene, left, dem, _sun(scene, left.grid))
     right = _linear(right_path)
     laid = overlay(left, right, params.strips, seed)
-    row = laid.row | _errors(laid.fit.map, _truth(scene, "image_r"), right.grid)
-    image = mosaic(left, right, laid.fit.map)
+    row = laid.row | _errors(laid.map, _truth(scene, "image_r"), right.grid)
+    image = mosaic(left, right, laid.map)
     sun = _sun(scene, image.grid)
     row["incidence_deg"] = sun.incidence_deg
     return Prepared(scene, image, dem, sun, [_labelled(scene, "r-to-l", "image_l", row)])
@@ -160,7 +160,7 @@ def _chained(
         laid = overlay(neighbour.image, prepared.image, params.strips, seed)
         if laid.row["tie_points_used"] < FEWEST_CHAINED:
             continue
-        near = laid.fit.map.inverse().compose(neighbour.map)
+        near = laid.map.inverse().compose(neighbour.map)
         error_m = float(np.hypot(laid.row["expected_error_m"], neighbour.expected_error_m))
         found = register(
             prepared.image, prepared.dem, prepared.sun, params.coarse, seed, near=near, near_m=error_m

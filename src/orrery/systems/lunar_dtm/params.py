@@ -98,7 +98,7 @@ class LunarParams(Section):
 
     split: SplitParams
     align: AlignParams
-    gate: dict[str, ExpectationParams]
+    gate: Annotated[dict[str, ExpectationParams], Field(min_length=1)]
     patch: PatchParams
     predict: PredictParams
     variants: dict[str, VariantParams]

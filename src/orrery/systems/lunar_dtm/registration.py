@@ -7,46 +7,41 @@ that explains it, and the slopes' means are compared with the DEM's (see `raster
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from math import ceil, sqrt
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy import ndimage
 
-from orrery.errors import OrreryError
 from orrery.instruments.photometry import Sun
 from orrery.params import Fraction, Positive, Section
 from orrery.raster.align import (
+    AffineFit,
     Refinement,
     Spread,
     TiePoints,
     displacement,
     expected_rms_m,
     fit_affine,
+    held_out,
     match,
+    numbers,
     refine,
 )
-from orrery.raster.align.affine import numbers
-from orrery.raster.grid import AffineMap, Grid
-from orrery.raster.io import Raster, Spline
-from orrery.raster.shade import shade, sunward_slope
+from orrery.raster.grid import AffineMap
+from orrery.raster.io import Raster
+from orrery.raster.shade import shade
 from orrery.raster.windows import block_means, coarser
 from orrery.seeds import stream
+from orrery.systems.lunar_dtm.view import DARKEST, View, levelled, make_view, padded
 
 Array = NDArray[np.float32]
 Floats = NDArray[np.float64]
 Row = dict[str, float]
 
-STEPS_PER_POSTING = 4
-LARGEST_PX = 1_000_000  # of the working grid: bounds time and memory for images of any size
-EXPOSURE_POSTINGS = 8.0  # below this scale brightness is taken for shading, above it for exposure and albedo
-DARKEST = 0.1  # of flat ground's brightness: below lies shadow, which tells no slope
 FOLDS = 4
-LEAST_OVERLAP = 0.05
-LEAST_VALID, WHOLLY_VALID = 0.7, 0.97
 
 
 class RegistrationParams(Section):
@@ -87,48 +82,6 @@ class Registration:
     tie_point_map: AffineMap
 
 
-@dataclass(frozen=True)
-class Setting:
-    """An image on the working grid and a DEM to be placed.
-
-    Attributes:
-        grid: about four pixels a posting.
-        factor: pixels of the image along a side of one of its pixels.
-        brightness: (H, W) means of the image.
-        dem: heights, m.
-        posting_m: of the DEM.
-        sun: in the image frame.
-    """
-
-    grid: Grid
-    factor: int
-    brightness: Array
-    dem: Spline
-    posting_m: float
-    sun: Sun
-
-    def heights_m(self, to_dem: AffineMap, grid: Grid | None = None) -> Array:
-        """(H, W) heights of the DEM when the image's places are taken to the DEM's by a map; NaN beyond it."""
-        return self.dem.on(to_dem.moved(grid or self.grid))
-
-    def simulated(self, to_dem: AffineMap, grid: Grid | None = None) -> Array:
-        """(H, W) the DEM shaded at the image's sun, flat ground 1."""
-        return shade(self.heights_m(to_dem, grid), self.grid.gsd_m, self.sun)
-
-    def levelled(self, values: Array) -> Array:
-        """(H, W) values over their local mean, less 1: exposure, albedo and the widest forms removed."""
-        return np.asarray(values / _smooth(values, self.blur_px) - 1, np.float32)
-
-    @property
-    def blur_px(self) -> float:
-        """Scale between shading and exposure, px."""
-        return EXPOSURE_POSTINGS * self.posting_m / self.grid.gsd_m
-
-    def px(self, postings: float) -> int:
-        """Postings as whole pixels of the working grid."""
-        return max(1, round(postings * self.posting_m / self.grid.gsd_m))
-
-
 def register(
     image: Raster,
     dem: Raster,
@@ -153,162 +106,103 @@ def register(
     Raises:
         OrreryError: the coordinate systems differ, or the DEM does not reach the image.
     """
-    setting = _setting(image, dem, sun)
-    prior = Spread(params.shift_m, params.stretch, params.rotation_deg, params.shear)
-    if near is None:
-        around, start = AffineMap.identity(), _sought(setting, params)
-    else:
-        around = start = near.inverse()
-        prior = Spread(near_m or params.shift_m, params.stretch, params.rotation_deg, params.shear)
-    points = _tie_points(setting, start, params)
-    rng = stream(seed, "registration")
-    fit = fit_affine(
-        points,
-        setting.grid.centre,
-        prior,
-        tolerance_m=params.tolerance_postings * setting.posting_m,
-        rng=rng,
-        around=start,
-    )
-    matched = fit.map
-    observed, weight = _observed_slopes(image, setting, matched)
-    refined = _refined(setting, observed, weight, matched, prior, around)
-    distances_m = _held_out(setting, observed, weight, refined, prior, around, params)
-    row = _row(setting, image, refined, int(fit.inliers.sum()), distances_m)
-    return Registration(refined.map.inverse(), row, matched.inverse())
+    view = make_view(image, dem, sun)
+    start = near.inverse() if near else _sought(view, params)
+    around = start if near else AffineMap.identity()
+    prior = Spread(near_m or params.shift_m, params.stretch, params.rotation_deg, params.shear)
+    fit = _matched(view, start, params, prior, seed)
+    observed, weight = view.observed_slopes(fit.map)
 
-
-def _setting(image: Raster, dem: Raster, sun: Sun) -> Setting:
-    if image.grid.crs != dem.grid.crs:
-        raise OrreryError(
-            "image and DEM lie in different coordinate systems",
-            remedy="project the DEM into the image's (gdalwarp -t_srs)",
+    def refined(seen: Array, first: AffineMap) -> Refinement:
+        return refine(
+            observed,
+            weight * seen,
+            view.grid,
+            view.simulated_slopes,
+            start=first,
+            prior=prior,
+            around=around,
+            bearing_deg=sun.azimuth_deg,
+            posting_m=view.posting_m,
         )
-    posting_m, (height, width) = dem.grid.gsd_m, image.values.shape
-    factor = max(
-        1, round(posting_m / STEPS_PER_POSTING / image.grid.gsd_m), ceil(sqrt(height * width / LARGEST_PX))
-    )
-    grid = coarser(image.grid, factor)
-    setting = Setting(
-        grid, factor, block_means(_padded(image.values, grid, factor), factor), Spline(dem), posting_m, sun
-    )
-    if np.isfinite(setting.heights_m(AffineMap.identity())).mean() < LEAST_OVERLAP:
-        raise OrreryError("the DEM does not reach the image", remedy="give a DEM of the image's place")
-    return setting
+
+    best = refined(np.ones_like(weight), fit.map)
+    distances_m = _held_out(view, best.map, lambda seen: refined(seen, best.map).map, params)
+    return Registration(best.map.inverse(), _row(view, best, fit, distances_m), fit.map.inverse())
 
 
-def _padded(values: Array, grid: Grid, factor: int) -> Array:
-    """Values and NaN up to whole blocks of a coarser grid."""
-    missing = [(0, length * factor - size) for length, size in zip(grid.shape, values.shape, strict=True)]
-    return np.pad(values, missing, constant_values=np.nan)
-
-
-def _sought(setting: Setting, params: RegistrationParams) -> AffineMap:
+def _sought(view: View, params: RegistrationParams) -> AffineMap:
     """Map from image to DEM, a shift: the best place of the whole image in the simulated one, on half the working grid."""
-    reach = setting.px(params.search_postings / 2)
-    grid = coarser(setting.grid, 2)
+    reach = view.px(params.search_postings / 2)
+    grid = coarser(view.grid, 2)
     beyond = grid.window(-reach, -reach, grid.height + 2 * reach, grid.width + 2 * reach)
-    rows, columns = (length // 2 * 2 for length in setting.grid.shape)
-    image = block_means(setting.levelled(setting.brightness)[:rows, :columns], 2)
-    heights_m = setting.heights_m(AffineMap.identity(), beyond)
-    shaded = shade(heights_m, grid.gsd_m, setting.sun)
-    simulated = shaded / _smooth(shaded, setting.blur_px / 2) - 1
-    down, right, _ = displacement(np.nan_to_num(simulated), np.nan_to_num(image))
+    simulated = shade(view.heights_m(AffineMap.identity(), beyond), grid.gsd_m, view.sun)
+    image = block_means(padded(view.brightness, grid, 2), 2)
+    blur_px = view.blur_px / 2
+    down, right, _ = displacement(
+        np.nan_to_num(levelled(simulated, blur_px)), np.nan_to_num(levelled(image, blur_px))
+    )
     if not np.isfinite(down):
         return AffineMap.identity()
-    # the place of the image's upper left pixel in the simulated grid is where the DEM shows that ground
+    # where the image's upper left pixel lies in the simulated grid, the DEM shows that ground
     (x, y), (x0, y0) = beyond.xy(down, right), grid.xy(0, 0)
-    return AffineMap((((1.0, 0.0), (0.0, 1.0))), (float(x - x0), float(y - y0)), setting.grid.centre)
+    return AffineMap.shift(float(x - x0), float(y - y0))
+
+
+def _matched(view: View, start: AffineMap, params: RegistrationParams, prior: Spread, seed: int) -> AffineFit:
+    """Map from image to DEM by tie points."""
+    points = _tie_points(view, start, params, params.spacing_postings)
+    tolerance_m, rng = params.tolerance_postings * view.posting_m, stream(seed, "registration")
+    return fit_affine(points, view.grid.centre, prior, tolerance_m=tolerance_m, rng=rng, around=start)
 
 
 def _tie_points(
-    setting: Setting, to_dem: AffineMap, params: RegistrationParams, only: NDArray[np.bool_] | None = None
+    view: View, to_dem: AffineMap, params: RegistrationParams, spacing_postings: float
 ) -> TiePoints:
-    """Places of the image (whose windows lie wholly in `only`) and, as `to_dem` should have them, of the DEM."""
-    image = setting.levelled(setting.brightness)
+    """Places of the image and, as `to_dem` should have them, of the DEM; shadow counts as invalid."""
+    image, simulated = view.relative(to_dem), view.simulated(to_dem)
     points = match(
-        setting.levelled(setting.simulated(to_dem)),
-        image if only is None else np.where(only, image, np.float32(np.nan)),
-        setting.grid,
-        window_px=setting.px(params.window_postings),
-        spacing_px=setting.px(params.spacing_postings),
-        search_px=setting.px(params.tie_search_postings),
+        np.where(simulated > DARKEST, simulated, np.float32(np.nan)),
+        np.where(image > DARKEST, image, np.float32(np.nan)),
+        view.grid,
+        window_px=view.px(params.window_postings),
+        spacing_px=view.px(spacing_postings),
+        search_px=view.px(params.tie_search_postings),
         least_score=params.least_score,
-        least_valid=LEAST_VALID if only is None else WHOLLY_VALID,
     )
     in_dem = to_dem.apply(points.reference_x_m, points.reference_y_m)
     return TiePoints(points.source_x_m, points.source_y_m, *in_dem, points.score)
 
 
-def _observed_slopes(image: Raster, setting: Setting, to_dem: AffineMap) -> tuple[Array, Array]:
-    """(H, W) mean slopes towards the sun, from the image's own pixels, and the share of pixels that told one."""
-    simulated = _smooth(setting.simulated(to_dem), setting.blur_px)
-    exposure = _smooth(setting.brightness, setting.blur_px) / np.maximum(simulated, 0.05)
-    factor = setting.factor
-    relative = _padded(image.values, setting.grid, factor) / np.kron(
-        exposure, np.ones((factor, factor), np.float32)
-    )
-    relative[~(relative > DARKEST)] = np.nan
-    known = np.isfinite(relative).astype(np.float32)
-    return block_means(sunward_slope(relative, setting.sun), factor), block_means(known, factor)
-
-
-def _refined(
-    setting: Setting, observed: Array, weight: Array, start: AffineMap, prior: Spread, around: AffineMap
-) -> Refinement:
-    return refine(
-        observed,
-        weight,
-        setting.grid,
-        lambda to_dem: sunward_slope(setting.simulated(to_dem), setting.sun),
-        start=start,
-        prior=prior,
-        around=around,
-        bearing_deg=setting.sun.azimuth_deg,
-        posting_m=setting.posting_m,
-    )
-
-
 def _held_out(
-    setting: Setting,
-    observed: Array,
-    weight: Array,
-    refined: Refinement,
-    prior: Spread,
-    around: AffineMap,
-    params: RegistrationParams,
+    view: View, to_dem: AffineMap, without: Callable[[Array], AffineMap], params: RegistrationParams
 ) -> Floats:
     """Distances, m, between tie points and maps that were refined without the ground of those tie points' windows."""
-    rows, columns = (np.arange(length) * FOLDS // length for length in setting.grid.shape)
+    rows, columns = (np.arange(length) * FOLDS // length for length in view.grid.shape)
     fold = (rows[:, None] + 2 * columns[None, :]) % FOLDS
-    distances = []
-    for number in range(FOLDS):
-        points = _tie_points(setting, refined.map, params, only=fold == number)
-        without = _refined(setting, observed, weight * (fold != number), refined.map, prior, around).map
-        x, y = without.apply(points.source_x_m, points.source_y_m)
-        distances.append(np.hypot(x - points.reference_x_m, y - points.reference_y_m))
-    return np.concatenate(distances)
+    points = _tie_points(view, to_dem, params, params.spacing_postings / 2)
+    return held_out(points, fold, view.grid, view.px(params.window_postings), without)
 
 
-def _row(setting: Setting, image: Raster, refined: Refinement, used: int, distances_m: Floats) -> Row:
-    to_dem, to_image, grid = refined.map, refined.map.inverse(), setting.grid
-    heights_m = setting.heights_m(to_dem)
+def _row(view: View, best: Refinement, fit: AffineFit, distances_m: Floats) -> Row:
+    to_dem, to_image, grid, gsd_m = best.map, best.map.inverse(), view.grid, view.image.grid.gsd_m
+    heights_m = view.heights_m(to_dem)
     known = np.isfinite(heights_m)
     low, high = np.percentile(heights_m[known], [5, 95]) if known.any() else (np.nan, np.nan)
     residual_m = float(np.median(distances_m)) if distances_m.size else float("nan")
     return {
-        **moved(to_image, to_dem.apply(*grid.centre), image.grid.gsd_m),
-        "residual_px": residual_m / image.grid.gsd_m,
+        **moved(to_image, to_dem.apply(*grid.centre), gsd_m),
+        "residual_px": residual_m / gsd_m,
         "residual_m": residual_m,
-        "tie_points_used": used,
+        "tie_points_used": int(fit.inliers.sum()),
         "tie_points_held_out": int(distances_m.size),
-        "ncc_before": _agreement(setting, AffineMap.identity()),
-        "ncc_after": _agreement(setting, to_dem),
-        "valid_fraction": float(image.valid.mean()),
+        "ncc_before": view.agreement(AffineMap.identity()),
+        "ncc_after": view.agreement(to_dem),
+        "valid_fraction": float(view.image.valid.mean()),
         "overlap_fraction": float(known.mean()),
-        "expected_error_m": expected_rms_m(refined.covariance, grid, grid.centre),
+        "expected_error_m": expected_rms_m(best.covariance, grid, grid.centre),
         "relief_m": float(high - low),
-        "incidence_deg": setting.sun.incidence_deg,
+        "incidence_deg": view.sun.incidence_deg,
     }
 
 
@@ -324,24 +218,3 @@ def moved(correction: AffineMap, place: tuple[Any, Any], gsd_m: float) -> Row:
         "rotation_deg": float(np.degrees(rotation)),
         "scale": 1 + float(stretch),
     }
-
-
-def _agreement(setting: Setting, to_dem: AffineMap) -> float:
-    """Normalised cross-correlation of the levelled image and the levelled simulated one."""
-    return correlation(setting.levelled(setting.brightness), setting.levelled(setting.simulated(to_dem)))
-
-
-def correlation(one: Array, other: Array) -> float:
-    """Normalised cross-correlation where both are valid; NaN where that is nowhere."""
-    both = np.isfinite(one) & np.isfinite(other)
-    if both.sum() < 2 or min(np.ptp(one[both]), np.ptp(other[both])) == 0:
-        return float("nan")
-    return float(np.corrcoef(one[both], other[both])[0, 1])
-
-
-def _smooth(values: Array, sigma_px: float) -> Array:
-    """Gaussian mean of the valid values; NaN stays NaN."""
-    known = np.isfinite(values)
-    weight = ndimage.gaussian_filter(known.astype(np.float32), sigma_px)
-    total = ndimage.gaussian_filter(np.where(known, values, 0).astype(np.float32), sigma_px)
-    return np.where(known, total / np.maximum(weight, 1e-3), np.nan).astype(np.float32)

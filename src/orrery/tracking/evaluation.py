@@ -1,0 +1,56 @@
+"""What a run's model turned out to be worth: metrics and pictures added to the run that trained it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import click
+
+from orrery.errors import OrreryError
+from orrery.tracking.root import project_root
+
+
+def log_evaluation(
+    run_id: str, evaluation: Mapping[str, Any], folder: Path, *, root: Path | None = None
+) -> None:
+    """Add the test scenes' metrics and the files of `folder` to the run that trained the model.
+
+    An evaluation stands by itself: where MLflow is not installed or does not know the run, one line says so.
+
+    Args:
+        run_id: of the training.
+        evaluation: with a mapping ``scenes``: scene -> metric -> value.
+        folder: metrics.json and pictures.
+        root: the clone that keeps the runs [default: `project_root()`].
+    """
+    if find_spec("mlflow") is None:
+        return
+    from mlflow.entities import Metric
+    from mlflow.exceptions import MlflowException
+
+    from orrery.tracking.store import connect
+
+    now = int(time.time() * 1000)
+    metrics = [Metric(name, value, now, 0) for name, value in metrics_by_name(evaluation).items()]
+    try:
+        client = connect(root or project_root())
+        client.log_batch(run_id, metrics=metrics)
+        client.log_artifacts(run_id, str(folder), "evaluation")
+    except (MlflowException, OrreryError):
+        click.echo(f"run {run_id} is not in this clone's database: the evaluation stands in {folder} alone")
+
+
+def metrics_by_name(evaluation: Mapping[str, Any]) -> dict[str, float]:
+    """``test/<scene>/<metric>`` -> value; MLflow allows no @ in a name."""
+    return {
+        f"test/{scene}/{name.replace('@', '_at_')}": value
+        for scene, row in evaluation["scenes"].items()
+        if row["set"] == "test"
+        for name, value in row.items()
+        if isinstance(value, float) and math.isfinite(value)
+    }

@@ -1,7 +1,7 @@
 """Whole-scene prediction: seams of the mosaic, and its memory and time beyond the bare network.
 
-The large scene is ``ORRERY_BENCH_MOSAIC_PX`` pixels wide and high (4000 without it; 20000 is the figure to hold, and takes
-a quarter of an hour on one core). It runs in a process of its own, so that its memory is its own.
+The large scene is ``ORRERY_BENCH_MOSAIC_PX`` pixels wide and high (6000 without it; 20000 is the figure to hold, and takes
+half an hour on one core). It runs in a process of its own, so that its memory is its own.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ class ConvStub:
 
 
 def scale_rows(folder: Path) -> list[Row]:
-    size = int(os.environ.get("ORRERY_BENCH_MOSAIC_PX", "4000"))
+    size = int(os.environ.get("ORRERY_BENCH_MOSAIC_PX", "6000"))
     make_scene(folder / "large", size)
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "benchmarks.bench_mosaic", str(folder / "large")]

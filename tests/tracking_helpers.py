@@ -16,11 +16,12 @@ from mlflow.tracking import MlflowClient
 from torch import Tensor, nn
 
 from orrery.params import GuardParams, Params, PromotionParams
+from orrery.tracking import promotion, registry
 from orrery.tracking.promotion import promote, rollback
-from orrery.tracking.registry import LoadedModel, register
+from orrery.tracking.registry import LoadedModel, find_version, register
 from orrery.tracking.root import locked
 from orrery.tracking.runs import training_run
-from orrery.tracking.store import bootstrap
+from orrery.tracking.store import bootstrap, connect
 
 SYSTEM = "lunar-dtm"
 RULES = PromotionParams(
@@ -168,7 +169,20 @@ def die_at_write(count: int) -> None:
         setattr(MlflowClient, name, counted(getattr(MlflowClient, name)))
 
 
+def quick_load(system: str, name: str, *, root: Path) -> LoadedModel:
+    """A version without its network, which no table of metrics needs."""
+    version = find_version(connect(root), system, name)
+    return LoadedModel(system, str(version.version), str(version.run_id), None, {}, version.tags)  # type: ignore[arg-type]
+
+
+def quick_export(network: nn.Module, example: Tensor, folder: Path) -> None:
+    """Another network's export: what is in the files does not matter to who counts them."""
+    model = next(Path.cwd().glob("mlruns/artifacts/lunar-dtm/models/*/artifacts"))
+    shutil.copytree(model, folder, ignore=shutil.ignore_patterns("recipe.json", "evidence"))
+
+
 def promote_and_die(root: Path, count: int) -> None:
+    promotion.load = quick_load
     die_at_write(count)
     promote(SYSTEM, RULES, evaluate, root=root)
 
@@ -185,6 +199,8 @@ def register_third(root: Path, run_id: str) -> str:
 
 
 def register_and_die(root: Path, run_id: str, count: int) -> None:
+    os.chdir(root)
+    registry.export = quick_export
     die_at_write(count)
     register_third(root, run_id)
 

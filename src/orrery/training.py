@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import signal
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +23,10 @@ from orrery.seeds import derive
 from orrery.systems.base import Schedule, System, Workspace
 
 LAST = "last.ckpt"
+# Lightning tells of devices that are not there and of services that are not used, and warns of its own internals.
+logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
+warnings.filterwarnings("ignore", message=r".*treespec, LeafSpec.*")
+warnings.filterwarnings("ignore", message=r".*does not have many workers.*")
 
 
 def precision(choice: str) -> Any:  # noqa: ANN401 - Lightning has no public type for it
@@ -67,7 +73,12 @@ def make_trainer(schedule: Schedule, params: TrainParams, logger: Logger | bool,
 
 
 def fit(
-    system: System[Any], section: Section, variant: str, params: Params, work: Workspace, logger: Logger | bool
+    system: System[Any],
+    section: Section,
+    variant: str,
+    params: Params,
+    work: Workspace,
+    logger: Logger | bool,
 ) -> pl.LightningModule:
     """Train a variant to the end of its schedule, from its last checkpoint if there is one; return the task.
 

@@ -58,6 +58,10 @@ class RowStore:
             values = np.fromfile(stream, self._disk_type, (stop - start) * self.grid.width)
         return values.reshape(stop - start, self.grid.width)
 
+    def mapped(self, plane: str) -> NDArray[Any]:
+        """(H, W) values of a finished plane, of which only what is used is read."""
+        return np.memmap(self._path(plane), self._disk_type, "r", shape=self.grid.shape)
+
     def save_progress(self, finished: int, sums: Array) -> None:
         """Remember, after `finished` rows were written, what the next ones begin with."""
         with replacing(self._progress) as temporary, temporary.open("wb") as stream:
@@ -150,7 +154,7 @@ class Plane:
         top, left = max(row, 0), max(column, 0)
         bottom, right = min(row + height, self.grid.height), min(column + width, self.grid.width)
         if bottom > top and right > left:
-            part = self.store.rows(top, bottom, self.name)[:, left:right]
+            part = self.store.mapped(self.name)[top:bottom, left:right]
             out[top - row : bottom - row, left - column : right - column] = part
         return out
 

@@ -307,6 +307,16 @@ def test_the_surer_image_counts_more(scene, tmp_path):
     assert middle == pytest.approx(3 * (1 / 1) / (1 / 1 + 1 / 4), abs=0.05)
 
 
+def test_a_mosaic_is_the_same_whatever_blocks_it_is_made_in(scene, tmp_path, monkeypatch):
+    images = halves(scene, tmp_path)
+    run(scene, tmp_path / "one", images=images)
+    monkeypatch.setattr("orrery.systems.lunar_dtm.mosaic.BLOCK_PX", (96, 64))
+    run(scene, tmp_path / "many", images=images)
+    one, many = bands(tmp_path / "one"), bands(tmp_path / "many")
+    np.testing.assert_array_equal(one["valid"], many["valid"])
+    np.testing.assert_allclose(one["elevation_m"], many["elevation_m"], atol=2e-3)
+
+
 def test_alignment_moves_the_product_not_the_pixels(scene, tmp_path, monkeypatch):
     correction = AffineMap(((1.0, 1e-3), (-1e-3, 1.0)), (30.0, -45.0), scene.grid.centre)
 

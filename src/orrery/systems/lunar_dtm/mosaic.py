@@ -14,11 +14,12 @@ from scipy import ndimage
 
 from orrery.raster.grid import Grid
 from orrery.raster.rows import Plane, RowStore
-from orrery.raster.windows import Warped
+from orrery.raster.windows import Span, Warped
 from orrery.systems.lunar_dtm.inputs import Image
 
 Array = NDArray[np.float32]
-ROWS_AT_ONCE = 256
+BLOCK_PX = (256, 2048)  # bounds memory, also where an image lies across the common grid
+LEAST_SIGMA_M = 1e-3
 Advance = Callable[[int], Any]
 
 
@@ -52,29 +53,44 @@ def merge(stores: Sequence[RowStore], target: RowStore, ramp_px: int, advance: A
     """
     finished, _ = target.progress()
     advance(finished)
-    for row in range(finished, target.grid.height, ROWS_AT_ONCE):
-        count = min(ROWS_AT_ONCE, target.grid.height - row)
-        sums = np.zeros((3, count, target.grid.width), np.float32)
-        for store in stores:
-            *values, weight = _warped(store, target.grid, row, count, ramp_px)
-            sums += np.stack([*(np.where(weight > 0, weight * value, 0) for value in values), weight])
-        with np.errstate(invalid="ignore"):
-            merged = sums[:2] / sums[2]
-        target.write(row, np.stack([*merged, sums[2] > 0]))
+    for row in range(finished, target.grid.height, BLOCK_PX[0]):
+        count = min(BLOCK_PX[0], target.grid.height - row)
+        band = np.empty((3, count, target.grid.width), np.float32)
+        for column in range(0, target.grid.width, BLOCK_PX[1]):
+            width = min(BLOCK_PX[1], target.grid.width - column)
+            span = (row, column, count, width)
+            band[:, :, column : column + width] = _merged(
+                [_warped(s, target.grid, span, ramp_px) for s in stores]
+            )
+        target.write(row, band)
         target.save_progress(row + count, np.zeros(0, np.float32))
         advance(count)
 
 
-def _warped(store: RowStore, grid: Grid, row: int, count: int, ramp_px: int) -> tuple[Array, Array, Array]:
-    """Heights, 1-sigma and weight of one image on whole rows of the common grid."""
-    heights_m = Warped(Plane(store, "elevation_m"), grid, "cubic").read(
-        row - ramp_px, -1, count + 2 * ramp_px, grid.width + 2
+def _merged(parts: Sequence[tuple[Array, Array, Array]]) -> Array:
+    """(3, H, W) weighted mean heights and 1-sigma, NaN where no image has a weight, and where one has."""
+    sums = np.zeros((3, *parts[0][0].shape), np.float32)
+    for *values, weight in parts:
+        sums += np.stack([*(np.where(weight > 0, weight * value, 0) for value in values), weight])
+    with np.errstate(invalid="ignore"):
+        return np.stack([*(sums[:2] / sums[2]), sums[2] > 0])
+
+
+def _warped(store: RowStore, grid: Grid, span: Span, ramp_px: int) -> tuple[Array, Array, Array]:
+    """Heights, 1-sigma and weight of one image on a part of the common grid."""
+    row, column, height, width = span
+    around = Warped(Plane(store, "elevation_m"), grid, "cubic").read(
+        row - ramp_px, column - ramp_px, height + 2 * ramp_px, width + 2 * ramp_px
     )
-    rows = slice(ramp_px, ramp_px + count)
-    sigma_m = Warped(Plane(store, "sigma_m"), grid, "bilinear").read(row, 0, count, grid.width)
-    valid = np.isfinite(heights_m)
-    if not valid[rows].any():
-        return heights_m[rows, 1:-1], sigma_m, np.zeros_like(sigma_m)
-    ramp = np.minimum(ndimage.distance_transform_edt(valid) / ramp_px, 1)[rows, 1:-1]
-    confidence = np.nan_to_num(1 / np.maximum(sigma_m, 1e-3) ** 2, nan=1.0)
-    return heights_m[rows, 1:-1], sigma_m, np.asarray(ramp * confidence, np.float32)
+    inside = np.s_[ramp_px : ramp_px + height, ramp_px : ramp_px + width]
+    sigma_m = Warped(Plane(store, "sigma_m"), grid, "bilinear").read(*span)
+    confidence = np.nan_to_num(1 / np.maximum(sigma_m, LEAST_SIGMA_M) ** 2, nan=1.0)
+    weight = _ramp(np.isfinite(around), ramp_px)[inside] * confidence
+    return around[inside], sigma_m, np.asarray(weight, np.float32)
+
+
+def _ramp(valid: NDArray[np.bool_], ramp_px: int) -> NDArray[np.float64]:
+    """(H, W) distance to the next invalid pixel over `ramp_px`, 1 at most; 0 for invalid ones."""
+    if valid.all() or not valid.any():  # no edge within reach
+        return valid.astype(float)
+    return np.asarray(np.minimum(ndimage.distance_transform_edt(valid) / ramp_px, 1))

@@ -60,7 +60,9 @@ def make_patches(aligned: Path, out: Path, params: LunarParams, seed: int) -> No
         raise OrreryError(
             "holds no training scene", file=aligned, remedy="check systems.lunar-dtm.split.train"
         )
-    spectra = scene_spectra(training)
+    spectra = scene_spectra(
+        list({scene.site: scene for scene in training}.values())
+    )  # one image a site is enough
     with replacing(out) as temporary:
         rows: list[dict[str, Any]] = []
         for scene in scenes:

@@ -9,20 +9,21 @@ lacks and of everything that is not shading, the least-squares inverse is a Wien
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
+from scipy import fft, optimize
 
 from orrery.instruments.photometry import Sun, mcewen_weight
 
 Array = NDArray[np.float32]
 PAD_PX = 96
-# Part of the brightness that linear shading leaves is a function of the relief itself (second order), which the filter
-# need not be protected from as from albedo: what serves best on the training scenes is looked up.
-RED_FACTORS = (1.0, 0.3, 0.1, 0.03, 0.015, 0.005)
+# log10 relief, its exponent, log10 white, log10 red, its exponent: where the search begins, and its first steps
+START = np.array([-4.7, 4.2, -3.0, -4.0, 2.2])
+STEPS = np.array([0.5, 0.4, 0.5, 0.5, 0.4])
+EVALUATIONS = 40
 SHADING_CLIP = 0.8
 POINT_SPREAD_SIGMA_PX = 0.7
 COARSE_SIGMA_POSTINGS = 0.5  # smoothing of a coarse DEM, as a Gaussian sigma in its own postings
@@ -100,7 +101,10 @@ def solve(shading: Array, sun: Sun, spectra: Spectra, posting_px: float) -> Arra
 def fit_spectra(
     residuals: Sequence[Array], brightness: Sequence[Array], suns: Sequence[Sun], posting_px: float
 ) -> Spectra:
-    """Power laws from training scenes.
+    """The power laws that recover the training scenes' heights best.
+
+    The coarse DEM's own error is measured; the rest is sought, since what matters is not either spectrum by itself
+    (part of the brightness that linear shading leaves is a function of the relief) but the filter that they make.
 
     Args:
         residuals: (H, W) true minus coarse heights, px.
@@ -108,22 +112,25 @@ def fit_spectra(
         suns: the direction of each.
         posting_px: posting of the coarse DEMs in px.
     """
-    unexplained = [_unexplained(*scene) for scene in zip(residuals, brightness, suns, strict=True)]
-    k, relief = _radial_mean([_power(scene) for scene in residuals])
-    _, noise = _radial_mean([_power(scene) for scene in unexplained])
-    seen = (k > 1.5 / posting_px) & (k < 0.25)
-    exponent, level = np.polyfit(np.log(k[seen]), np.log(relief[seen]), 1)
-    floor = float(np.median(relief[k < 0.3 / posting_px]))
-    white = float(np.median(noise[(k > 0.15) & (k < 0.4)]))
-    low = (k > 1 / posting_px) & (k < 0.1)
-    red_exponent, red_level = np.polyfit(
-        np.log(k[low]), np.log(np.maximum(noise[low] - white, 0.05 * white)), 1
+    k, power = _radial_mean([_power(residual) for residual in residuals])
+    floor = float(np.median(power[k < 0.3 / posting_px]))
+
+    def spectra(x: Array) -> Spectra:
+        relief, relief_exponent, white, red, red_exponent = (float(value) for value in x)
+        return Spectra(10**relief, relief_exponent, floor, 10**white, 10**red, red_exponent)
+
+    def error(x: Array) -> float:
+        return _error(spectra(x), residuals, brightness, suns, posting_px)
+
+    found = optimize.minimize(
+        error, START, method="Nelder-Mead", options={"initial_simplex": _simplex(), "maxfev": EVALUATIONS}
     )
-    measured = Spectra(
-        float(np.exp(level)), float(-exponent), floor, white, float(np.exp(red_level)), float(-red_exponent)
-    )
-    tried = [replace(measured, red=measured.red * factor) for factor in RED_FACTORS]
-    return min(tried, key=lambda spectra: _error(spectra, residuals, brightness, suns, posting_px))
+    return spectra(found.x)
+
+
+def _simplex() -> Array:
+    """The start and one step along each parameter."""
+    return np.vstack([START, START + np.diag(STEPS)])
 
 
 def _error(
@@ -136,17 +143,9 @@ def _error(
     """Mean over scenes of the rms height error over that of the coarse DEM."""
     ratios = []
     for residual, shading, sun in zip(residuals, brightness, suns, strict=True):
-        error = residual - solve(shading, sun, spectra, posting_px)
-        ratios.append(np.nanstd(error) / np.nanstd(residual))
+        left = residual - solve(shading, sun, spectra, posting_px)
+        ratios.append(np.nanstd(left) / np.nanstd(residual))
     return float(np.mean(ratios))
-
-
-def _unexplained(residual: Array, brightness: Array, sun: Sun) -> Array:
-    """Brightness minus what linear shading of the true residual explains."""
-    right, up = gain(sun)
-    down, across = np.gradient(np.nan_to_num(residual))
-    shaded = right * across - up * down
-    return np.asarray(np.clip(np.nan_to_num(brightness), -SHADING_CLIP, SHADING_CLIP) - shaded, np.float32)
 
 
 def _power(field: Array) -> Array:

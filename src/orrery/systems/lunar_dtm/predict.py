@@ -138,18 +138,16 @@ def predict(
         ),
     ):
         sources = {path: sha256(path) for path in [*images, dem]}
-        inputs = [(path.name, digest) for path, digest in sources.items()]
-        choices = [
-            params.model_dump(),
-            registration.model_dump(),
-            dict(tags),
-            align,
-            image_band,
-            dem_band,
-            seed,
-        ]
-        suns = [image.sun_true_north for image in scenes]
-        work = workspace(out, [__version__, inputs, suns, model.name, model.recipe(), choices])
+        identity = {
+            "orrery": __version__,
+            "sources": [(path.name, digest) for path, digest in sources.items()],
+            "suns": [image.sun_true_north for image in scenes],
+            "bands": [image_band, dem_band],
+            "model": [model.name, model.recipe(), dict(tags)],
+            "params": params.model_dump(),
+            "registration": [align, registration.model_dump(), seed],
+        }
+        work = workspace(out, identity)
         with writing(out):
             frame = scenes[0].dem if len(scenes) == 1 else terrain
             alignments = [{"image": image.path.name} for image in scenes]

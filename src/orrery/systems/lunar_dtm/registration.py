@@ -42,6 +42,7 @@ Floats = NDArray[np.float64]
 Row = dict[str, float]
 
 FOLDS = 4
+HELD_OUT_DENSITY = 1.5  # most windows straddle two folds and judge nothing
 
 
 class RegistrationParams(Section):
@@ -180,7 +181,7 @@ def _held_out(
     """Distances, m, between tie points and maps that were refined without the ground of those tie points' windows."""
     rows, columns = (np.arange(length) * FOLDS // length for length in view.grid.shape)
     fold = (rows[:, None] + 2 * columns[None, :]) % FOLDS
-    points = _tie_points(view, to_dem, params, params.spacing_postings / 2)
+    points = _tie_points(view, to_dem, params, params.spacing_postings / HELD_OUT_DENSITY)
     return held_out(points, fold, view.grid, view.px(params.window_postings), without)
 
 

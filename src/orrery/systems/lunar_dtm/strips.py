@@ -98,7 +98,7 @@ def overlay(reference: Raster, source: Raster, params: StripParams, seed: int) -
             posting_m=SCALE_PX * common.grid.gsd_m,
         )
 
-    best = refined(np.ones_like(common.values), fit.map.inverse())
+    best = refined(np.ones_like(common.values), fit.map)
     distances_m = _held_out(common, source, best.map, lambda seen: refined(seen, best.map).map, params)
     residual_m = float(np.median(distances_m)) if distances_m.size else float("nan")
     to_reference, gsd_m = best.map.inverse(), reference.grid.gsd_m
@@ -164,27 +164,23 @@ def _sought(common: Raster, source: Array, reach_px: int) -> AffineMap:
 
 
 def _matched(common: Raster, source: Raster, params: StripParams, seed: int) -> AffineFit:
-    """Map from source to reference by tie points, twice: the second time they match what is already turned and stretched."""
-    correction = _sought(common, _on(source, AffineMap.identity(), common.grid), params.search_px)
-    tolerance_m, prior = params.tolerance_px * common.grid.gsd_m, _prior(common.grid, params)
-    for _ in range(2):
-        points = _tie_points(common, source, correction.inverse(), params, params.window_px)
-        rng = stream(seed, "strips")
-        to_source = fit_affine(points, common.grid.centre, prior, tolerance_m=tolerance_m, rng=rng)
-        correction = to_source.map.inverse()
-    return AffineFit(correction, to_source.covariance, to_source.inliers)
+    """Map from reference to source by tie points."""
+    start = _sought(common, _on(source, AffineMap.identity(), common.grid), params.search_px).inverse()
+    points = _tie_points(common, source, start, params)
+    tolerance_m, rng = params.tolerance_px * common.grid.gsd_m, stream(seed, "strips")
+    return fit_affine(
+        points, common.grid.centre, _prior(common.grid, params), tolerance_m=tolerance_m, rng=rng
+    )
 
 
-def _tie_points(
-    common: Raster, source: Raster, to_source: AffineMap, params: StripParams, spacing_px: int
-) -> TiePoints:
+def _tie_points(common: Raster, source: Raster, to_source: AffineMap, params: StripParams) -> TiePoints:
     """Places of the reference and, as `to_source` should have them, of the source as written."""
     points = match(
         _on(source, to_source.inverse(), common.grid),
         common.values,
         common.grid,
         window_px=params.window_px,
-        spacing_px=spacing_px,
+        spacing_px=params.window_px,
         search_px=params.tie_search_px,
         least_score=params.least_score,
     )
@@ -202,7 +198,7 @@ def _held_out(
     """Distances, m, between tie points and maps that were refined without the rows of those tie points' windows."""
     height, width = common.values.shape
     fold = np.repeat(np.arange(height) * BLOCKS // height % FOLDS, width).reshape(height, width)
-    points = _tie_points(common, source, to_source, params, params.window_px // 2)
+    points = _tie_points(common, source, to_source, params)
     return held_out(points, fold, common.grid, params.window_px, without)
 
 

@@ -121,7 +121,14 @@ class LunarDTM(System[LunarParams]):
     ) -> str:
         """A whole scene to a COG with its STAC item."""
         model = TerrainModel.from_recipe(dict(trained.recipe), trained.network)
-        summary = predict(model=model, out=out, params=section.predict, tags=tags, **request)
+        summary = predict(
+            model=model,
+            out=out,
+            params=section.predict,
+            tags=tags,
+            registration=section.align.coarse,
+            **request,
+        )
         return str(summary)
 
 

@@ -23,6 +23,7 @@ LARGEST_PX = 1_000_000  # of the working grid: bounds time and memory for images
 EXPOSURE_POSTINGS = 8.0  # below this scale brightness is taken for shading, above it for exposure and albedo
 DARKEST = 0.1  # of flat ground's brightness: below lies shadow, which tells no slope
 LIT = 0.3  # simulated brightness from which on ground is surely lit
+SHADOW_REACH_POSTINGS = 2.0
 LEAST_OVERLAP = 0.05
 
 
@@ -88,12 +89,18 @@ class View:
         return np.asarray(self.brightness / self.exposure(to_dem), np.float32)
 
     def observed_slopes(self, to_dem: AffineMap) -> tuple[Array, Array]:
-        """(H, W) mean slopes towards the sun, from the image's own pixels, and the share of pixels that told one."""
+        """(H, W) mean slopes towards the sun, from the image's own pixels, and how far to trust each, 0 to 1.
+
+        Trust is the share of pixels that told a slope. It falls to 0 towards wide shadows: the DEM has smoothed their edges,
+        the image has not, and the lit side alone would pull the map to the sun.
+        """
         blocks = np.ones((self.factor, self.factor), np.float32)
         relative = padded(self.image.values, self.grid, self.factor) / np.kron(self.exposure(to_dem), blocks)
         relative[~(relative > DARKEST)] = np.nan
-        known = np.isfinite(relative).astype(np.float32)
-        return block_means(sunward_slope(relative, self.sun), self.factor), block_means(known, self.factor)
+        known = block_means(np.isfinite(relative).astype(np.float32), self.factor)
+        around = ndimage.gaussian_filter(known, self.px(SHADOW_REACH_POSTINGS), mode="nearest")
+        trust = known * np.clip(2 * around - 1, 0, 1)
+        return block_means(sunward_slope(relative, self.sun), self.factor), trust
 
     def agreement(self, to_dem: AffineMap) -> float:
         """Normalised cross-correlation of image and simulated image, widest forms and exposure removed."""

@@ -194,9 +194,8 @@ def _tile(
     image: Image, pixels: Array, coarse_m: Array, exposure: Array, core: tuple[slice, slice]
 ) -> Tile | None:
     """A tile for the model, or None where no pixel of its core has both an image value and a coarse height."""
-    from orrery.systems.lunar_dtm.model import (
-        Tile,
-    )  # it reads params.py, which reads the section of predict.py
+    # here, because it reads params.py, which reads the section in predict.py, which reads this
+    from orrery.systems.lunar_dtm.model import Tile
 
     known = np.isfinite(coarse_m)
     if not (known & np.isfinite(pixels))[core].any():

@@ -20,7 +20,7 @@ PATH = click.Path(path_type=Path)
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def cli() -> None:
-    """Raw images of the Moon, Mars and Jupiter into calibrated, georeferenced maps with learned models.
+    r"""Raw images of the Moon, Mars and Jupiter into calibrated, georeferenced maps with learned models.
 
     \b
     The pipeline (dvc repro runs these, each can be run by hand):

@@ -28,7 +28,9 @@ def project(tmp_path, repository):
     params = tmp_path / "params.yaml"
     text = params.read_text()
     assert "search_postings" not in text
-    params.write_text(text.replace("    align: {}", "    align: {coarse: {search_postings: 1.0, shift_m: 10.0}}"))
+    params.write_text(
+        text.replace("    align: {}", "    align: {coarse: {search_postings: 1.0, shift_m: 10.0}}")
+    )
     _misplace(scene / "sldem.tif")
     for command in (["git", "init", "-q"], ["dvc", "init", "-q"], ["dvc", "add", "-q", "data"]):
         run(tmp_path, *command)

@@ -9,7 +9,7 @@ from orrery.tracking.root import checkout_root
 
 
 def run(system: str) -> None:
-    """Write reports/<system>/tables/: tables.json, tables.md and pictures."""
+    """Write reports/<system>/{tables.json, tables.md, pictures}."""
     params = load_params()
     commit = git_commit(checkout_root())
     get_system(system).tables(Workspace(system), get_section(params, system), commit)

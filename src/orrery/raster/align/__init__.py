@@ -3,13 +3,14 @@
 from orrery.raster.align.affine import AffineFit, Spread, fit_affine, from_numbers, numbers
 from orrery.raster.align.judging import expected_rms_m, held_out, rms_difference_m
 from orrery.raster.align.refine import Refinement, refine
-from orrery.raster.align.tiepoints import TiePoints, displacement, match
+from orrery.raster.align.tiepoints import TiePoints, correlations, displacement, match, peak
 
 __all__ = [
     "AffineFit",
     "Refinement",
     "Spread",
     "TiePoints",
+    "correlations",
     "displacement",
     "expected_rms_m",
     "fit_affine",
@@ -17,6 +18,7 @@ __all__ = [
     "held_out",
     "match",
     "numbers",
+    "peak",
     "refine",
     "rms_difference_m",
 ]

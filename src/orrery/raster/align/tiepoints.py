@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import signal
 from skimage.feature import match_template
 
 from orrery.raster.grid import Grid
@@ -73,7 +74,7 @@ def match(
             around = _cut(reference, row - search_px, column - search_px, window_px + 2 * search_px)
             if min(np.isfinite(window).mean(), np.isfinite(around).mean()) < least_valid:
                 continue
-            down, right, score = displacement(_filled(around), _filled(window))
+            down, right, score = displacement(around, window)
             if score >= least_score and np.isfinite(down):
                 centre = (row + (window_px - 1) / 2, column + (window_px - 1) / 2)
                 found.append((*centre, centre[0] + down - search_px, centre[1] + right - search_px, score))
@@ -86,9 +87,27 @@ def displacement(around: Array, window: Array) -> tuple[float, float, float]:
 
     The place is NaN when the correlation is highest at the rim: its maximum may lie beyond.
     """
-    if np.ptp(around) == 0 or np.ptp(window) == 0:
-        return np.nan, np.nan, 0.0
-    scores = match_template(around, window)  # type: ignore[no-untyped-call]
+    return peak(correlations(around, window))
+
+
+def correlations(around: Array, window: Array, least_share: float = 0.6) -> Array:
+    """Normalised cross-correlation of `window` with each place of its size in `around`, (H - h + 1, W - w + 1).
+
+    Invalid pixels count as the mean. Places of which less than `least_share` of the most that any place has is valid get
+    -1: few pixels correlate well by chance.
+    """
+    known = np.isfinite(around)
+    if not (known.any() and np.isfinite(window).any()):
+        return np.full([a - w + 1 for a, w in zip(around.shape, window.shape, strict=True)], -1, np.float32)
+    scores = match_template(_filled(around), _filled(window))  # type: ignore[no-untyped-call]
+    if not known.all():
+        share = signal.fftconvolve(known.astype(np.float32), np.ones(window.shape, np.float32), mode="valid")
+        scores[share < least_share * share.max()] = -1
+    return np.asarray(scores, np.float32)
+
+
+def peak(scores: Array) -> tuple[float, float, float]:
+    """Row and column of the highest of some correlations, to a fraction of a pixel, and its height; NaN at the rim."""
     row, column = (int(index) for index in np.unravel_index(np.argmax(scores), scores.shape))
     best = float(scores[row, column])
     if not (0 < row < scores.shape[0] - 1 and 0 < column < scores.shape[1] - 1):

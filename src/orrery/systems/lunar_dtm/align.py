@@ -100,8 +100,19 @@ def align_scene(scene: Scene, out: Path, params: AlignParams, seed: int) -> list
 
 
 def register_to_dem(image: Raster, dem: Raster, sun: Sun, params: AlignParams, seed: int) -> Registration:
-    """Find the map that takes the DEM's coordinates into the image's frame; see `registration.register`."""
-    return register(image, dem, sun, params.coarse, seed)
+    """Find the map that takes a DEM's coordinates into the frame of any image; see `registration.register`.
+
+    Raises:
+        OrreryError: image and DEM do not meet, or the image does not tell where the DEM lies to within a posting.
+    """
+    found = register(image, dem, sun, params.coarse, seed)
+    error_m = found.row["expected_error_m"]
+    if error_m > dem.grid.gsd_m:
+        raise OrreryError(
+            f"the image does not tell where the DEM lies (expected error {error_m:.0f} m)",
+            remedy="give a larger image, or align it by other means and leave alignment off",
+        )
+    return found
 
 
 def _from_the_middle(scenes: Sequence[Scene]) -> list[Scene]:

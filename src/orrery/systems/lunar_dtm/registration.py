@@ -22,13 +22,15 @@ from orrery.raster.align import (
     Refinement,
     Spread,
     TiePoints,
-    displacement,
+    correlations,
     expected_rms_m,
     fit_affine,
     held_out,
     match,
     numbers,
+    peak,
     refine,
+    rms_difference_m,
 )
 from orrery.raster.grid import AffineMap
 from orrery.raster.io import Raster
@@ -108,7 +110,7 @@ def register(
         OrreryError: the coordinate systems differ, or the DEM does not reach the image.
     """
     view = make_view(image, dem, sun)
-    start = near.inverse() if near else _sought(view, params)
+    start, doubt_m = (near.inverse(), 0.0) if near else _sought(view, params)
     around = start if near else AffineMap.identity()
     prior = Spread(near_m or params.shift_m, params.stretch, params.rotation_deg, params.shear)
     fit = _matched(view, start, params, prior, seed)
@@ -128,26 +130,47 @@ def register(
         )
 
     best = refined(np.ones_like(weight), fit.map)
+    if rms_difference_m(best.map, fit.map, view.grid) > view.posting_m:  # it has lost the track
+        best = Refinement(fit.map, fit.covariance)
     distances_m = _held_out(view, best.map, lambda seen: refined(seen, best.map).map, params)
-    return Registration(best.map.inverse(), _row(view, best, fit, distances_m), fit.map.inverse())
+    row = _row(view, best, fit, distances_m)
+    row["expected_error_m"] = float(np.hypot(row["expected_error_m"], doubt_m))
+    return Registration(best.map.inverse(), row, fit.map.inverse())
 
 
-def _sought(view: View, params: RegistrationParams) -> AffineMap:
-    """Map from image to DEM, a shift: the best place of the whole image in the simulated one, on half the working grid."""
+def _sought(view: View, params: RegistrationParams) -> tuple[AffineMap, float]:
+    """Map from image to DEM, a shift, and how far off, m, it may well be: other places of the search that fit as well.
+
+    The whole image is sought in the simulated one, on half the working grid. A correlation c of n independent samples
+    weighs as (1 - c^2)^(-n / 2); there is about one a posting.
+    """
     reach = view.px(params.search_postings / 2)
     grid = coarser(view.grid, 2)
     beyond = grid.window(-reach, -reach, grid.height + 2 * reach, grid.width + 2 * reach)
     simulated = shade(view.heights_m(AffineMap.identity(), beyond), grid.gsd_m, view.sun)
     image = block_means(padded(view.brightness, grid, 2), 2)
     blur_px = view.blur_px / 2
-    down, right, _ = displacement(
-        np.nan_to_num(levelled(simulated, blur_px)), np.nan_to_num(levelled(image, blur_px))
-    )
+    scores = correlations(levelled(simulated, blur_px), levelled(image, blur_px))
+    right_m, up_m = (offset * grid.gsd_m for offset in _offsets(scores.shape, reach))
+    samples = np.isfinite(image).sum() * (grid.gsd_m / view.posting_m) ** 2
+    likelihood = -samples / 2 * np.log1p(-(np.clip(scores, 0, 0.999) ** 2))
+    belief = likelihood - (right_m**2 + up_m**2) / (2 * params.shift_m**2)
+    down, right, _ = peak(belief)
     if not np.isfinite(down):
-        return AffineMap.identity()
+        down, right = (float(index) for index in np.unravel_index(np.argmax(belief), belief.shape))
     # where the image's upper left pixel lies in the simulated grid, the DEM shows that ground
     (x, y), (x0, y0) = beyond.xy(down, right), grid.xy(0, 0)
-    return AffineMap.shift(float(x - x0), float(y - y0))
+    share = np.exp(belief - belief.max())
+    off_m2 = (right_m - (right - reach) * grid.gsd_m) ** 2 + (up_m - (reach - down) * grid.gsd_m) ** 2
+    far = off_m2 > view.posting_m**2
+    doubt_m = np.sqrt((share * off_m2)[far].sum() / share.sum())
+    return AffineMap.shift(float(x - x0), float(y - y0)), float(doubt_m)
+
+
+def _offsets(shape: tuple[int, ...], reach: int) -> tuple[Floats, Floats]:
+    """Displacements to the right and up that the places of a search stand for, px."""
+    rows, columns = np.indices(shape)
+    return (columns - reach).astype(float), (reach - rows).astype(float)
 
 
 def _matched(view: View, start: AffineMap, params: RegistrationParams, prior: Spread, seed: int) -> AffineFit:

@@ -154,9 +154,7 @@ def _on(source: Raster, correction: AffineMap, grid: Grid) -> Array:
 
 def _sought(common: Raster, source: Array, reach_px: int) -> AffineMap:
     """The shift at which the source's middle, `reach_px` from every side, is most like the reference."""
-    down, right, _ = displacement(
-        _filled(common.values), _filled(source[reach_px:-reach_px, reach_px:-reach_px])
-    )
+    down, right, _ = displacement(common.values, source[reach_px:-reach_px, reach_px:-reach_px])
     if not np.isfinite(down):
         return AffineMap.identity()
     (x, y), (x0, y0) = common.grid.xy(down, right), common.grid.xy(reach_px, reach_px)
@@ -215,7 +213,3 @@ def _extended(left: Grid, right: Grid) -> Grid:
     bottom, stop = (ceil(index.max() - 0.01) + 1 for index in (rows, columns))
     height, width = max(left.height, bottom) - top, max(left.width, stop) - start
     return left.window(top, start, height, width)
-
-
-def _filled(values: Array) -> Array:
-    return np.asarray(np.where(np.isfinite(values), values, np.nanmean(values)), np.float32)

@@ -29,7 +29,7 @@ warnings.filterwarnings("ignore", message=r".*treespec, LeafSpec.*")
 warnings.filterwarnings("ignore", message=r".*does not have many workers.*")
 
 
-def precision(choice: str) -> Any:  # noqa: ANN401 - Lightning has no public type for it
+def precision(choice: str) -> Any:
     """bf16 where the hardware multiplies it natively (elsewhere it is many times slower than float32)."""
     if choice != "auto":
         return choice

@@ -1,0 +1,1 @@
+"""The systems: one folder each, and the contract that they keep."""

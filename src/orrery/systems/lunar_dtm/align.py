@@ -34,7 +34,7 @@ FEWEST_CHAINED = 12  # tie points with a neighbour: half of what a pair of strip
 COLUMNS = (
     "shift_x_m", "shift_y_m", "shift_px", "rotation_deg", "scale", "residual_px", "residual_m", "tie_points_used",
     "tie_points_held_out", "ncc_before", "ncc_after", "valid_fraction", "overlap_fraction", "vertical_bias_m", "nmad_m",
-    "expected_error_m", "relief_m", "incidence_deg", "initial_error_m", "true_error_m",
+    "expected_error_m", "relief_m", "incidence_deg", "initial_error_m", "tie_point_error_m", "true_error_m",
 )  # fmt: skip
 SAME_HEIGHT_M = 0.01
 MAD_TO_SIGMA = 1.4826
@@ -138,6 +138,7 @@ def _align(
     row = registration.row | _fit_of_heights(scene, registration.map.moved(prepared.dem.grid), prepared.dem)
     true = _truth(scene, "sldem")
     row |= _errors(registration.map, true, prepared.image.grid)
+    row["tie_point_error_m"] = _errors(registration.tie_point_map, true, prepared.image.grid)["true_error_m"]
     _write(prepared, registration.map, true, out / scene.id)
     rows = [*prepared.rows, _labelled(scene, "to-coarse", reference, row)]
     neighbour = Neighbour(scene.id, prepared.image, prepared.dem, registration.map, row["expected_error_m"])

@@ -20,7 +20,8 @@ def calibrated(model: TerrainModel, patches: Path) -> TerrainModel:
 
     A network without an uncertainty gets one number: that quantile of its errors, in px.
     """
-    assert model.variant is not None and model.network is not None
+    assert model.variant is not None
+    assert model.network is not None
     data = PatchDataset(patches, "validation", make_recipe(model.variant.recipe))
     errors, sigmas = [], []
     for number in range(len(data)):

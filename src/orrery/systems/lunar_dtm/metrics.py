@@ -22,7 +22,9 @@ def height_metrics(predicted_m: Array, truth_m: Array, coarse_m: Array, gsd_m: f
     """Measures in metres and degrees over valid pixels of a scene, the border left out.
 
     Args:
-        predicted_m, truth_m, coarse_m: (H, W) heights, m; NaN where unknown.
+        predicted_m: (H, W) heights, m; NaN where unknown.
+        truth_m: true ones.
+        coarse_m: of the coarse DEM.
         gsd_m: pixel size, m.
     """
     predicted, truth, coarse = (inner(plane) for plane in (predicted_m, truth_m, coarse_m))

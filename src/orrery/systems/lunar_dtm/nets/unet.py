@@ -7,6 +7,7 @@ full-resolution U-Net of the same widths, and predicts two planes: elevation and
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +27,7 @@ class HalfResolutionUNet(nn.Module):
     def __init__(self, channels: int, widths: Sequence[int] = (32, 48, 96, 128, 160)) -> None:
         super().__init__()
         self.stem = conv_norm_relu(channels * 4, widths[0])
-        pairs = list(zip(widths[:-1], widths[1:], strict=True))
+        pairs = list(pairwise(widths))
         self.down = nn.ModuleList(
             [ResidualBlock(widths[0], widths[0]), *(ResidualBlock(a, b, 2) for a, b in pairs)]
         )

@@ -76,7 +76,11 @@ def test_the_right_strip_is_placed_to_a_fifth_of_a_pixel(aligned):
 
 def test_the_dem_keeps_its_postings_and_gets_a_corrected_geotransform(aligned, twin):
     folder, rows = aligned
-    raw, placed, true = read(twin / "sldem.tif"), read(folder / "coarse.tif"), read(folder / "coarse_true.tif")
+    raw, placed, true = (
+        read(twin / "sldem.tif"),
+        read(folder / "coarse.tif"),
+        read(folder / "coarse_true.tif"),
+    )
     np.testing.assert_array_equal(placed.values, raw.values)
     np.testing.assert_array_equal(true.values, raw.values)
     truth = AffineMap.from_dict(read_scene(twin).item.properties["orrery:truth"]["sldem"])
@@ -126,9 +130,9 @@ def strips(step: float = 1.05):
 
     def seen(part: Grid, correction: AffineMap) -> np.ndarray:
         rows, columns = grid.rowcol(*correction.apply(*part.xy(*np.indices(part.shape))))
-        return ndimage.map_coordinates(coefficients, (rows + 40, columns + 40), prefilter=False) + random.normal(
-            0, 3, part.shape
-        )
+        return ndimage.map_coordinates(
+            coefficients, (rows + 40, columns + 40), prefilter=False
+        ) + random.normal(0, 3, part.shape)
 
     left = Raster(seen(left_grid, AffineMap.identity()).astype(np.float32), left_grid)
     right = Raster((step * seen(right_grid, true)).astype(np.float32), right_grid)
@@ -183,7 +187,9 @@ def neighbours(folder: Path, *, same_dem: bool, overlap_px: int = 60) -> AffineM
     pixels = 900 * shade(heights_m, 5, Sun(*SUN))
     low = ndimage.gaussian_filter(heights_m, 6)[6::12, 6::12]
     offset = AffineMap.shift(-130, 75)
-    dem_grid = Grid(MOON, whole.window(0, 0, 1, 1).transform * Affine.translation(0.5, 0.5) * Affine.scale(12), *low.shape)
+    dem_grid = Grid(
+        MOON, whole.window(0, 0, 1, 1).transform * Affine.translation(0.5, 0.5) * Affine.scale(12), *low.shape
+    )
     misplaced = AffineMap.shift(12, -8)
     truths = (offset, misplaced.compose(offset))
     for number, truth in enumerate(truths):
@@ -196,7 +202,11 @@ def neighbours(folder: Path, *, same_dem: bool, overlap_px: int = 60) -> AffineM
         write(place / "image_l.tif", {"brightness": values}, written)
         dem = low if same_dem else low + stream(8, "dem", number).normal(0, 0.3, low.shape).astype(np.float32)
         write(place / "sldem.tif", {"elevation_m": dem}, offset.inverse().moved(dem_grid))
-        properties = {"orrery:site": "side", "orrery:kind": "mountain", "orrery:truth": {"sldem": truth.to_dict()}}
+        properties = {
+            "orrery:site": "side",
+            "orrery:kind": "mountain",
+            "orrery:truth": {"sldem": truth.to_dict()},
+        }
         assets = {name: f"{name}.tif" for name in ("image_l", "sldem")}
         write_scene(place, f"side-p{number}", assets, written, SUN, properties, WHEN)
     return truths[1]
@@ -208,7 +218,10 @@ def test_a_neighbour_over_the_same_dem_is_the_reference(tmp_path):
     assert [row["scene"] for row in rows] == ["side-p0", "side-p1"]
     assert [row["reference"] for row in rows] == ["simulated", "side-p0"]
     assert max(row["true_error_m"] for row in rows) < 0.1 * 60
-    placed, raw = read(tmp_path / "out/side-p1/coarse.tif").grid, read(tmp_path / "raw/side-p1/sldem.tif").grid
+    placed, raw = (
+        read(tmp_path / "out/side-p1/coarse.tif").grid,
+        read(tmp_path / "raw/side-p1/sldem.tif").grid,
+    )
     moved = [float(value) for value in truth.apply(*raw.centre)]
     assert placed.centre == pytest.approx(moved, abs=8)
 

@@ -68,10 +68,11 @@ def match(
         least_valid: share of valid pixels of a window, and of its surroundings in the reference.
     """
     found = []
-    for row in _starts(grid.height, window_px, spacing_px):
-        for column in _starts(grid.width, window_px, spacing_px):
+    for row in _starts(grid.height, window_px, spacing_px, search_px):
+        for column in _starts(grid.width, window_px, spacing_px, search_px):
             window = source[row : row + window_px, column : column + window_px]
-            around = _cut(reference, row - search_px, column - search_px, window_px + 2 * search_px)
+            around = reference[row - search_px :, column - search_px :]
+            around = around[: window_px + 2 * search_px, : window_px + 2 * search_px]
             if min(np.isfinite(window).mean(), np.isfinite(around).mean()) < least_valid:
                 continue
             down, right, score = displacement(around, window)
@@ -129,21 +130,12 @@ def _vertex(nine: Array) -> tuple[float, float]:
     return float(down), float(across)
 
 
-def _starts(length: int, window: int, spacing: int) -> list[int]:
-    """First indices of windows that cover a length evenly."""
-    if length < window:
+def _starts(length: int, window: int, spacing: int, margin: int) -> list[int]:
+    """First indices of windows that cover a length, less a margin for the search at both ends, evenly."""
+    room = length - 2 * margin - window
+    if room < 0:
         return []
-    count = max(1, round((length - window) / spacing) + 1)
-    return [round(start) for start in np.linspace(0, length - window, count)]
-
-
-def _cut(values: Array, row: int, column: int, side: int) -> Array:
-    """A square that may reach beyond the array; NaN there."""
-    out = np.full((side, side), np.nan, np.float32)
-    top, left = max(row, 0), max(column, 0)
-    part = values[top : max(row + side, 0), left : max(column + side, 0)]
-    out[top - row : top - row + part.shape[0], left - column : left - column + part.shape[1]] = part
-    return out
+    return [margin + round(start) for start in np.linspace(0, room, max(1, round(room / spacing) + 1))]
 
 
 def _filled(values: Array) -> Array:

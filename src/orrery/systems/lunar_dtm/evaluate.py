@@ -37,8 +37,8 @@ def evaluate(model: TerrainModel, aligned: Path, section: LunarParams, out: Path
     """Judge `model` on the test and extra scenes.
 
     Returns:
-        ``scenes``: scene -> metrics at the pipeline's alignment, and the same with the suffix ``@true`` at the true
-        one; ``sites``: what several images of one site say together. Pictures go under `out`.
+        ``scenes``: scene -> metrics at the pipeline's alignment, and for test scenes the same with the suffix ``@true``
+        at the true one; ``sites``: what several images of one site say together. Pictures go under `out`.
     """
     scenes: dict[str, dict[str, Any]] = {}
     together: dict[str, list[Array]] = {}
@@ -49,14 +49,15 @@ def evaluate(model: TerrainModel, aligned: Path, section: LunarParams, out: Path
             "site": scene.site,
             "incidence_deg": scene.sun.incidence_deg,
         }
-        for suffix, coarse in placements(scene):
+        test = row["set"] == "test"
+        for suffix, coarse in placements(scene) if test else [("", scene.coarse)]:
             planes = scene_planes(scene, coarse, model.spectra)
             heights, sigma = predict_scene(model, planes)
             row |= {f"{name}{suffix}": value for name, value in judge(scene, planes, heights, sigma).items()}
             if not suffix:
-                if row["set"] == "extra":
+                if not test:
                     together.setdefault(scene.site, []).append(heights)
-                if out is not None:
+                if out is not None and test:
                     scene_picture(scene, planes.coarse * scene.gsd_m, heights, sigma, out / f"{scene.id}.png")
         scenes[scene.id] = row
     return {"variant": model.name, "scenes": scenes, "sites": _sites(together)}

@@ -52,7 +52,7 @@ COARSE = STRIPS | {
     "overlap_fraction": 1.0,
     "vertical_bias_m": 1.5,
     "nmad_m": 9.0,
-    "expected_error_m": 7.0,
+    "expected_error_m": 4.0,
 }
 
 

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
@@ -108,6 +108,7 @@ def test_an_overlay_wins_and_loses_nothing(base, overlay):
     assert overlaid(merged, overlay) == merged
 
 
+@settings(max_examples=30)
 @given(st.data())
 def test_a_mutated_file_is_read_or_refused(tmp_path_factory, data):
     """One value anywhere in the tree replaced by something else."""

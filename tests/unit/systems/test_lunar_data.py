@@ -39,11 +39,11 @@ def patches(tmp_path):
     for subset in ("train", "validation"):
         (tmp_path / subset).mkdir()
         planes = {
-            name: random.normal(1, 0.1, (2, 64, 96)).astype(np.float16)
+            name: random.normal(1, 0.1, (2, 128, 160)).astype(np.float16)
             for name in ("brightness", "rendered", "photoclinometry")
         }
-        coarse = random.normal(size=(2, 64, 96)).astype(np.float32)
-        residual = random.normal(0.5, 1, (2, 64, 96)).astype(np.float32)
+        coarse = random.normal(size=(2, 128, 160)).astype(np.float32)
+        residual = random.normal(0.5, 1, (2, 128, 160)).astype(np.float32)
         residual[0, :3] = np.nan
         save_file({**planes, "coarse": coarse, "residual": residual}, tmp_path / subset / "a-0.safetensors")
         rows += [
@@ -64,8 +64,8 @@ def patches(tmp_path):
 def test_an_item_leads_back_to_its_heights_and_masks_what_is_unknown(patches):
     data = PatchDataset(patches, "train", make_recipe(PhysicalRecipeParams(**RECIPE)))
     item, encoded, truth = data.item(0)
-    assert item["inputs"].shape == (8, 64, 96) or item["inputs"].shape == (8, 96, 64)
-    assert item["valid"].sum() == np.isfinite(truth).sum() == 61 * 96
+    assert item["inputs"].shape == (8, 128, 160) or item["inputs"].shape == (8, 160, 128)
+    assert item["valid"].sum() == np.isfinite(truth).sum() == 125 * 160
     assert (item["target"][~item["valid"]] == 0).all()
     found = encoded.heights(item["target"].numpy())
     np.testing.assert_allclose(found[np.isfinite(truth)], truth[np.isfinite(truth)], atol=1e-5)

@@ -85,7 +85,9 @@ class SeededBatches(Sampler[list[int]]):
         )
 
     def __len__(self) -> int:
-        return self.steps  # of the whole training: Lightning counts the batches before `first_step` as fetched
+        return (
+            self.steps
+        )  # of the whole training: Lightning counts the batches before `first_step` as fetched
 
     def __iter__(self) -> Iterator[list[int]]:
         epoch, order = -1, np.empty(0, int)

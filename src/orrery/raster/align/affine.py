@@ -18,6 +18,7 @@ from orrery.raster.grid import AffineMap
 
 Floats = NDArray[np.float64]
 Point = tuple[float, float]
+MOST_POINTS = 1000  # of RANSAC, whose last step needs memory as their square
 FEWEST_POINTS = 6  # twice what an affine map needs; below, a fit says nothing
 
 
@@ -128,7 +129,11 @@ def _consensus(points: TiePoints, tolerance_m: float, rng: np.random.Generator) 
     source = np.column_stack([points.source_x_m, points.source_y_m])
     reference = np.column_stack([points.reference_x_m, points.reference_y_m])
     origin = source.mean(0)  # map coordinates are millions of metres: keep the algebra near zero
-    _, inliers = ransac(  # type: ignore[no-untyped-call]
-        (source - origin, reference - origin), AffineTransform, 3, tolerance_m, max_trials=500, rng=rng
+    source, reference = source - origin, reference - origin
+    some = rng.permutation(len(points))[:MOST_POINTS]
+    model, inliers = ransac(  # type: ignore[no-untyped-call]
+        (source[some], reference[some]), AffineTransform, 3, tolerance_m, max_trials=500, rng=rng
     )
-    return none if inliers is None or inliers.sum() < FEWEST_POINTS else np.asarray(inliers, bool)
+    if inliers is None or inliers.sum() < FEWEST_POINTS:
+        return none
+    return np.asarray(np.hypot(*(model(source) - reference).T) < tolerance_m)

@@ -44,9 +44,8 @@ Floats = NDArray[np.float64]
 Row = dict[str, float]
 
 FOLDS = 4
-SYSTEMATIC_POSTINGS = (
-    0.02  # what a covariance does not know; on the twin, steep bright walls pull up to this to the sun
-)
+SYSTEMATIC_POSTINGS = 0.02  # what no covariance knows: on the twin, bright steep walls pull as far to the sun
+MOST_WINDOWS = 40  # along a side: bounds the time of large images
 HELD_OUT_DENSITY = 1.5  # most windows straddle two folds and judge nothing
 
 
@@ -66,10 +65,10 @@ class RegistrationParams(Section):
     tolerance_postings: Positive = Field(0.4, description="agreement asked of a tie point by RANSAC")
     least_score: Fraction = Field(0.4, description="smallest correlation of a tie point")
     shift_m: Positive = Field(200.0, description="expected offset, one standard deviation a coordinate")
-    rotation_deg: Positive = Field(0.15, description="expected rotation, one standard deviation")
-    stretch: Positive = Field(0.0015, description="expected error of scale, one standard deviation")
+    rotation_deg: Positive = Field(0.1, description="expected rotation, one standard deviation")
+    stretch: Positive = Field(0.001, description="expected error of scale, one standard deviation")
     shear: Positive = Field(
-        0.0007, description="expected shear and difference of scales, one standard deviation"
+        0.0005, description="expected shear and difference of scales, one standard deviation"
     )
 
 
@@ -193,7 +192,7 @@ def _tie_points(
         np.where(image > DARKEST, image, np.float32(np.nan)),
         view.grid,
         window_px=view.px(params.window_postings),
-        spacing_px=view.px(spacing_postings),
+        spacing_px=max(view.px(spacing_postings), max(view.grid.shape) // MOST_WINDOWS),
         search_px=view.px(params.tie_search_postings),
         least_score=params.least_score,
     )

@@ -22,6 +22,7 @@ from orrery.raster.align import (
     held_out,
     match,
     refine,
+    rms_difference_m,
 )
 from orrery.raster.grid import AffineMap, Grid
 from orrery.raster.io import Raster, resample
@@ -99,6 +100,10 @@ def overlay(reference: Raster, source: Raster, params: StripParams, seed: int) -
         )
 
     best = refined(np.ones_like(common.values), fit.map)
+    if (
+        rms_difference_m(best.map, fit.map, common.grid) > SCALE_PX * common.grid.gsd_m
+    ):  # it has lost the track
+        best = Refinement(fit.map, fit.covariance)
     distances_m = _held_out(common, source, best.map, lambda seen: refined(seen, best.map).map, params)
     residual_m = float(np.median(distances_m)) if distances_m.size else float("nan")
     to_reference, gsd_m = best.map.inverse(), reference.grid.gsd_m

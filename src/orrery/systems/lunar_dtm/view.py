@@ -19,7 +19,7 @@ from orrery.raster.windows import block_means, coarser
 Array = NDArray[np.float32]
 
 STEPS_PER_POSTING = 4
-LARGEST_PX = 1_000_000  # of the working grid: bounds time and memory for images of any size
+LARGEST_PX = 500_000  # of the working grid: bounds time and memory for images of any size
 EXPOSURE_POSTINGS = 8.0  # below this scale brightness is taken for shading, above it for exposure and albedo
 DARKEST = 0.1  # of flat ground's brightness: below lies shadow, which tells no slope
 LIT = 0.3  # simulated brightness from which on ground is surely lit
@@ -71,12 +71,12 @@ class View:
         return sunward_slope(self.simulated(to_dem), self.sun)
 
     def exposure(self, to_dem: AffineMap) -> Array:
-        """(H, W) brightness of flat ground: a smooth ratio of what is seen and simulated, where both are lit."""
+        """(H, W) brightness of flat ground: a smooth ratio of what is seen and simulated, where both are lit; NaN in the dark."""
         shaded = self.simulated(to_dem)
         lit = (shaded > LIT) & np.isfinite(self.brightness)
-        if not lit.any():
+        overall = np.median(self.brightness[lit] / shaded[lit]) if lit.any() else 0.0
+        if overall <= 0:
             return np.full(self.grid.shape, np.nan, np.float32)
-        overall = np.median(self.brightness[lit] / shaded[lit])
         lit &= self.brightness > DARKEST * overall
         seen, expected = (
             ndimage.gaussian_filter(np.where(lit, values, 0).astype(np.float32), self.blur_px)
@@ -145,7 +145,7 @@ def levelled(values: Array, blur_px: float) -> Array:
     smooth = ndimage.gaussian_filter(np.where(known, values, 0).astype(np.float32), blur_px) / np.maximum(
         weight, 1e-3
     )
-    floor = 0.2 * float(values[known].mean()) if known.any() else 1.0
+    floor = max(0.2 * float(values[known].mean()), 1e-6) if known.any() else 1.0
     return np.asarray((values - smooth) / (smooth + floor), np.float32)
 
 

@@ -33,7 +33,7 @@ from orrery.raster.io import read, write
 from orrery.raster.shade import shade
 from orrery.raster.tiles import Axis
 from orrery.seeds import stream
-from orrery.systems.lunar_dtm.model import Tile
+from orrery.systems.lunar_dtm.features import Tile
 from orrery.systems.lunar_dtm.predict import PredictParams, predict
 
 MOON = CRS.from_string("IAU_2015:30110")

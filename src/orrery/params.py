@@ -116,6 +116,7 @@ class TrainParams(Section):
 
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     devices: Count = 1
+    seeds: Annotated[Count, Field(description="trainings of each model, for the spread of its figures")] = 1
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
     threads: Count = 2
     workers: Annotated[int, Field(ge=0)] = 0

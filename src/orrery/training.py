@@ -7,6 +7,7 @@ import signal
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from safetensors.torch import save_file
 from orrery.errors import OrreryError
 from orrery.files import read_json, remove, replacing, write_json
 from orrery.params import Params, Section, TrainParams
-from orrery.seeds import derive
+from orrery.seeds import derive, replica_seed
 from orrery.systems.base import Schedule, System, Workspace
 
 LAST = "last.ckpt"
@@ -72,6 +73,48 @@ def make_trainer(schedule: Schedule, params: TrainParams, logger: Logger | bool,
     )
 
 
+@dataclass(frozen=True)
+class Attempt:
+    """One training under way, in a scratch folder that outlives a kill.
+
+    Attributes:
+        scratch: the folder.
+        key: what its checkpoints belong to; with another key they are worth nothing.
+    """
+
+    scratch: Path
+    key: str
+
+    @property
+    def trained(self) -> Path:
+        """Where the result lies once all is done."""
+        return self.scratch / "trained"
+
+    def resume(self) -> str | None:
+        """The run id of what was begun under the same key, if any; the folder is empty otherwise."""
+        state = self.scratch / "training.json"
+        if state.exists():
+            known = read_json(state)
+            if known["key"] == self.key:
+                return str(known["run_id"])
+        remove(self.scratch)
+        return None
+
+    def remember(self, run_id: str) -> None:
+        """Note the run, so that a restart continues it."""
+        write_json(self.scratch / "training.json", {"key": self.key, "run_id": run_id})
+
+    def finish(self, task: pl.LightningModule, recipe: Mapping[str, Any], run: Mapping[str, Any]) -> None:
+        """Write weights, recipe and run id, all or nothing."""
+        with replacing(self.trained) as temporary:
+            temporary.mkdir()
+            state = task.net.state_dict()  # type: ignore[union-attr]
+            weights = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+            save_file(weights, temporary / "weights.safetensors")
+            write_json(temporary / "recipe.json", dict(recipe))
+            write_json(temporary / "run.json", dict(run))
+
+
 def fit(
     system: System[Any],
     section: Section,
@@ -79,17 +122,18 @@ def fit(
     params: Params,
     work: Workspace,
     logger: Logger | bool,
+    replica: int = 0,
 ) -> pl.LightningModule:
     """Train a variant to the end of its schedule, from its last checkpoint if there is one; return the task.
 
     The averaged weights are in the task's `net` afterwards.
     """
-    scratch = work.scratch(variant)
+    scratch, seed = work.scratch(variant, replica), replica_seed(params.seed, replica)
     if params.train.accelerator != "gpu":
         torch.set_num_threads(params.train.threads)
-    pl.seed_everything(derive(params.seed, "train", system.name, variant) % 2**32, verbose=False)
+    pl.seed_everything(derive(seed, "train", system.name, variant) % 2**32, verbose=False)
     task = system.task(section, variant)
-    data = system.data(work.patches, section, variant, params.seed, params.train.workers)
+    data = system.data(work.patches, section, variant, seed, params.train.workers)
     last = scratch / LAST
     if last.exists():
         data.first_step = _steps_done(last)  # type: ignore[attr-defined]
@@ -97,35 +141,6 @@ def fit(
     with _interrupts_are_errors():
         trainer.fit(task, data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
     return task
-
-
-def begin(work: Workspace, variant: str, key: str) -> str | None:
-    """Prepare the scratch folder; return the run id of a training that was cut off with the same `key`, if any."""
-    state = work.scratch(variant) / "training.json"
-    if state.exists():
-        known = read_json(state)
-        if known["key"] == key:
-            return str(known["run_id"])
-    remove(work.scratch(variant))
-    return None
-
-
-def remember(work: Workspace, variant: str, key: str, run_id: str) -> None:
-    """Note the run of the training under way, so that a restart continues it."""
-    write_json(work.scratch(variant) / "training.json", {"key": key, "run_id": run_id})
-
-
-def finish(
-    task: pl.LightningModule, recipe: Mapping[str, Any], run: Mapping[str, Any], work: Workspace, variant: str
-) -> None:
-    """Write weights, recipe and run id, all or nothing, and drop the scratch folder."""
-    with replacing(work.model(variant)) as temporary:
-        temporary.mkdir()
-        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in task.net.state_dict().items()}  # type: ignore[union-attr]
-        save_file(weights, temporary / "weights.safetensors")
-        write_json(temporary / "recipe.json", dict(recipe))
-        write_json(temporary / "run.json", dict(run))
-    remove(work.scratch(variant))
 
 
 def _steps_done(checkpoint: Path) -> int:

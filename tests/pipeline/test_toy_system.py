@@ -15,7 +15,7 @@ SECTION = """
 scale: demo
 seed: 1
 ingest: {gsd_m: 3.0, strip_width_px: 530, height_px: 896, sites: {flat: {kind: flat, suns: [{azimuth_deg: 10, elevation_deg: 20}]}}}
-train: {accelerator: cpu, threads: 1}
+train: {accelerator: cpu, threads: 1, seeds: 2}
 tracking: {wandb: "off"}
 models:
   toy-slow: {system: toy, variant: slow}
@@ -78,6 +78,9 @@ def test_it_ends_with_a_champion(project):
     assert promotion["promoted"]
     metrics = json.loads((project / "reports/toy/variants/fast/metrics.json").read_text())
     assert metrics["scenes"]["only"]["error"] < 0.05
+    assert [replica["scenes"]["only"]["error"] < 0.05 for replica in metrics["replicas"]] == [True]
+    first, second = (project / "models/toy/fast" / seed / "run.json" for seed in ("", "seed-1"))
+    assert json.loads(first.read_text())["run_id"] != json.loads(second.read_text())["run_id"]
     out = run(project, "orrery", "promote", "toy", "--history").stdout
     assert "promoted" in out
 

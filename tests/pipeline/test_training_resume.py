@@ -85,7 +85,7 @@ def test_killed_and_run_again_is_as_undisturbed(project, tmp_path_factory):
     finished(other)
     expected = load_file(other / "models/lunar-dtm/orrery-dtm/weights.safetensors")
 
-    checkpoint = project / "build/lunar-dtm/training/orrery-dtm/last.ckpt"
+    checkpoint = project / "build/lunar-dtm/training/orrery-dtm/seed-0/last.ckpt"
     process = train(project)
     deadline = time.monotonic() + 300
     while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
@@ -98,7 +98,7 @@ def test_killed_and_run_again_is_as_undisturbed(project, tmp_path_factory):
 
     assert "continuing run" in finished(project)
     assert json.loads((project / "models/lunar-dtm/orrery-dtm/run.json").read_text())["run_id"] == run_id
-    assert not checkpoint.parent.exists()
+    assert not checkpoint.parent.parent.exists()
     weights = load_file(project / "models/lunar-dtm/orrery-dtm/weights.safetensors")
     for name, array in expected.items():
         np.testing.assert_array_equal(weights[name], array, err_msg=name)

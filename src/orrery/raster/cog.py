@@ -13,6 +13,7 @@ from rasterio.shutil import copy as copy_raster
 from orrery.files import replacing
 from orrery.raster.rows import RowStore
 from orrery.raster.windows import block_means, coarser
+from orrery.raster.writing import check_written, gdal_errors
 
 BLOCK_PX = 256
 ROWS_AT_ONCE = 256
@@ -26,21 +27,19 @@ def write_cog(store: RowStore, units: Mapping[str, str], tags: Mapping[str, str]
         store: finished planes.
         units: plane -> unit.
         tags: metadata.
-        path: target.
+        path: target, written atomically.
+
+    Raises:
+        OrreryError: the place is not writable or the disk is full; nothing is left there.
     """
     smaller = _overviews(store)
     source = store.write_vrt(units, tags, [overview.write_vrt(units, {}) for overview in smaller])
     predictor = "FLOATING_POINT" if store.dtype == "float32" else "STANDARD"
+    options = {"blocksize": BLOCK_PX, "compress": "ZSTD", "level": ZSTD_LEVEL, "predictor": predictor}
     with replacing(path) as temporary:
-        copy_raster(
-            source,
-            temporary,
-            driver="COG",
-            blocksize=BLOCK_PX,
-            compress="ZSTD",
-            level=ZSTD_LEVEL,
-            predictor=predictor,
-        )
+        with gdal_errors(path):
+            copy_raster(source, temporary, driver="COG", **options)
+        check_written(temporary, path)
     for overview in smaller:
         overview.discard()
 

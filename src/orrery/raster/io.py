@@ -3,7 +3,7 @@
 from orrery.raster.raster import Array, Raster
 from orrery.raster.reading import Source, open_windows, read
 from orrery.raster.resampling import Spline, resample, upsample
-from orrery.raster.writing import to_cog, write
+from orrery.raster.writing import write
 
 __all__ = [
     "Array",
@@ -13,7 +13,6 @@ __all__ = [
     "open_windows",
     "read",
     "resample",
-    "to_cog",
     "upsample",
     "write",
 ]

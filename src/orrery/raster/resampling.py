@@ -36,9 +36,9 @@ def resample(raster: Raster, grid: Grid, *, method: Method = "cubic") -> Raster:
     out = np.full(grid.shape, np.nan, np.float32)
     try:
         reproject(
-            raster.values, out, resampling=Resampling[method], tolerance=WARP_TOLERANCE_PX,
+            raster.values, out, resampling=Resampling[method],
             src_transform=raster.grid.transform, src_crs=raster.grid.crs, src_nodata=np.nan,
-            dst_transform=grid.transform, dst_crs=grid.crs, dst_nodata=np.nan,
+            dst_transform=grid.transform, dst_crs=grid.crs, dst_nodata=np.nan, **kernel(raster.grid, grid),
         )  # fmt: skip
     except GDAL_ERRORS as error:
         raise OrreryError(
@@ -46,6 +46,18 @@ def resample(raster: Raster, grid: Grid, *, method: Method = "cubic") -> Raster:
             remedy="give rasters of one body, each with a projection that covers the other's area",
         ) from error
     return Raster(out, grid, raster.tags)
+
+
+def kernel(source: Grid, target: Grid) -> dict[str, float]:
+    """Options that fix how far GDAL stretches its kernel, and how well it follows a projection.
+
+    Left alone, it guesses the stretch from the extents of the two arrays: a window would not fit the whole, and a
+    raster that only partly covers the target would be blurred.
+    """
+    if source.crs.is_geographic or target.crs.is_geographic:
+        return {"tolerance": WARP_TOLERANCE_PX}  # degrees have no one ratio to metres
+    scale = source.gsd_m / target.gsd_m
+    return {"tolerance": WARP_TOLERANCE_PX, "XSCALE": scale, "YSCALE": scale}
 
 
 def to_metres(raster: Raster, body: Body) -> Raster:

@@ -13,11 +13,11 @@ from rasterio.warp import Resampling, reproject, transform_bounds
 
 from orrery.raster.grid import Grid
 from orrery.raster.io import Raster
+from orrery.raster.resampling import kernel
 
 Array = NDArray[np.float32]
 Span = tuple[int, int, int, int]
 WARP_MARGIN_PX = 4  # half-width of a cubic kernel, and one for rounding
-WARP_TOLERANCE_PX = 0.01  # of approximating a projection
 READ_ROWS = 256  # about one block of a tiled file
 
 
@@ -62,12 +62,10 @@ class Warped:
         if span is None:
             return out
         part = self.source.grid.window(*span)
-        # GDAL would guess how far to stretch its kernel from the extents of each window, and windows would not fit
-        scale = part.gsd_m / grid.gsd_m
         reproject(
             self.source.read(*span), out, src_transform=part.transform, src_crs=part.crs, src_nodata=np.nan,
             dst_transform=grid.transform, dst_crs=grid.crs, dst_nodata=np.nan, resampling=Resampling[self.method],
-            tolerance=WARP_TOLERANCE_PX, XSCALE=scale, YSCALE=scale,
+            **kernel(part, grid),
         )  # fmt: skip
         return out
 

@@ -1,4 +1,4 @@
-"""Rasters into files: GeoTIFF and cloud-optimised GeoTIFF, atomic, and equal bytes for equal content."""
+"""Rasters into files: GeoTIFF, atomic, and equal bytes for equal content. Large products: `cog.py`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from typing import Any, Literal
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio.io import MemoryFile
-from rasterio.shutil import copy as copy_raster
 
 from orrery.errors import OrreryError
 from orrery.files import replacing
@@ -60,46 +58,13 @@ def write(
         "tiled": True, "blockxsize": BLOCK_PX, "blockysize": BLOCK_PX, "zstd_level": ZSTD_LEVEL, **options,
     }  # fmt: skip
     with replacing(path) as temporary:
-        with _gdal_errors(path), rasterio.open(temporary, "w", **profile) as dataset:
+        with gdal_errors(path), rasterio.open(temporary, "w", **profile) as dataset:
             for number, (name, values) in enumerate(bands.items(), 1):
                 dataset.write(_of_type(values, np.dtype(dtype)), number)
                 dataset.set_band_description(number, name)
                 dataset.set_band_unit(number, (units or {}).get(name, ""))
             dataset.update_tags(**dict(sorted((tags or {}).items())))
-        _check_written(temporary, path)
-
-
-def to_cog(source: Path, target: Path, tags: Mapping[str, str] | None = None) -> None:
-    """Copy a raster into a cloud-optimised GeoTIFF with internal overviews, block by block at bounded memory.
-
-    Args:
-        source: any raster that GDAL reads; its tags, band names and units are kept.
-        target: written atomically.
-        tags: further metadata, or other values for the source's.
-
-    Raises:
-        OrreryError: the source is damaged, the place not writable or the disk full; nothing is left there.
-    """
-    with _gdal_errors(source), rasterio.open(source) as dataset:
-        floating = dataset.dtypes[0].startswith("float")
-    options = {
-        "blocksize": BLOCK_PX, "overview_resampling": "AVERAGE",
-        "compress": "ZSTD", "level": ZSTD_LEVEL, "predictor": "FLOATING_POINT" if floating else "STANDARD",
-    }  # fmt: skip
-    with replacing(target) as temporary:
-        with _gdal_errors(target), _tagged(source, tags or {}) as name:
-            copy_raster(name, temporary, driver="COG", **options)
-        _check_written(temporary, target)
-
-
-@contextmanager
-def _tagged(source: Path, tags: Mapping[str, str]) -> Iterator[str]:
-    """Name of a virtual raster in memory, `source` with more tags: a COG's can only be given as it is made."""
-    with MemoryFile(ext=".vrt") as virtual:
-        copy_raster(source, virtual.name, driver="VRT")
-        with rasterio.open(virtual.name, "r+") as dataset:
-            dataset.update_tags(**dict(sorted(tags.items())))
-        yield virtual.name
+        check_written(temporary, path)
 
 
 def _of_type(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -110,7 +75,7 @@ def _of_type(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
 
 
 @contextmanager
-def _gdal_errors(path: Path) -> Iterator[None]:
+def gdal_errors(path: Path) -> Iterator[None]:
     """GDAL's errors as one line that names `path`."""
     try:
         yield
@@ -121,8 +86,8 @@ def _gdal_errors(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _check_written(temporary: Path, path: Path) -> None:
+def check_written(temporary: Path, path: Path) -> None:
     """GDAL does not tell of a disk that fills up while a file is closed: look whether all is there."""
-    with _gdal_errors(path), rasterio.open(temporary) as dataset:
+    with gdal_errors(path), rasterio.open(temporary) as dataset:
         for band in dataset.indexes:
             check_complete(dataset, band, path)

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from orrery.files import read_json, replacing, write_json
 from orrery.params import load_params
-from orrery.stages.trained import load_trained
+from orrery.stages.trained import load_trained, replicas
 from orrery.systems.base import Workspace, get_section, get_system
 from orrery.tracking.evaluation import log_evaluation
 
 
 def run(system: str, variant: str) -> None:
-    """Write reports/<system>/variants/<variant>/{metrics.json, pictures}."""
+    """Write reports/<system>/variants/<variant>/{metrics.json, pictures}; further seeds' metrics under `replicas`."""
     params, work = load_params(), Workspace(system)
-    section = get_section(params, system)
-    trained = load_trained(get_system(system), section, variant, work)
+    section, judge = get_section(params, system), get_system(system)
+    numbers = replicas(variant, work)
     with replacing(work.report(variant)) as temporary:
         temporary.mkdir()
-        metrics = get_system(system).evaluate(trained, work.aligned, section, temporary)
-        write_json(temporary / "metrics.json", metrics)
-    run = read_json(work.model(variant) / "run.json")
-    log_evaluation(run["run_id"], metrics, work.report(variant))
+        judged = [
+            judge.evaluate(
+                load_trained(judge, section, variant, work, number),
+                work.aligned,
+                section,
+                None if number else temporary,
+            )
+            for number in numbers
+        ]
+        write_json(temporary / "metrics.json", {**judged[0], "replicas": judged[1:]})
+    for number, metrics in zip(numbers, judged, strict=True):
+        run_id = read_json(work.model(variant, number) / "run.json")["run_id"]
+        log_evaluation(run_id, metrics, None if number else work.report(variant))

@@ -1,33 +1,47 @@
-"""train: one variant of one system, tracked, resumed after a kill."""
+"""train: one variant of one system, once a seed, tracked, resumed after a kill."""
 
 from __future__ import annotations
 
+import shutil
+
 import click
 
-from orrery.params import load_params
+from orrery.files import remove, replacing, sha256
+from orrery.params import Params, load_params
 from orrery.systems.base import Workspace, get_section, get_system
 from orrery.tracking.runs import training_run
-from orrery.training import begin, finish, fit, remember
+from orrery.training import Attempt, fit
 
 
 def run(system: str, variant: str) -> None:
-    """Write models/<system>/<variant>/{weights.safetensors, recipe.json, run.json}; log one MLflow run."""
+    """Write models/<system>/<variant>/{weights.safetensors, recipe.json, run.json}, and seed-<k>/ for further seeds.
+
+    Each seed is an MLflow run. What was finished or begun before a kill, with the same parameters and patches, is kept.
+    """
     params, work = load_params(), Workspace(system)
+    replicas = range(params.train.seeds)
+    trained = [_train(system, variant, params, work, replica).trained for replica in replicas]
+    with replacing(work.model(variant)) as temporary:
+        for replica, folder in enumerate(trained):
+            shutil.copytree(folder, temporary / f"seed-{replica}" if replica else temporary)
+    remove(work.scratch(variant).parent)
+
+
+def _train(system: str, variant: str, params: Params, work: Workspace, replica: int) -> Attempt:
     section, task_system = get_section(params, system), get_system(system)
-    key = training_key(work, params.digest())
-    resumed = begin(work, variant, key)
+    key = f"{params.digest()}-{sha256(work.patches / 'index.parquet')}"
+    attempt = Attempt(work.scratch(variant, replica), key)
+    resumed = attempt.resume()
+    if attempt.trained.exists():
+        return attempt
     if resumed:
         click.echo(f"{system} {variant}: continuing run {resumed} from its last checkpoint")
-    with training_run(system, variant, params, run_id=resumed, data=work.patches) as tracked:
-        remember(work, variant, key, tracked.run_id)
-        task = fit(task_system, section, variant, params, work, tracked.lightning_logger())
+    with training_run(
+        system, variant, params, run_id=resumed, data=work.patches, replica=replica
+    ) as tracked:
+        attempt.remember(tracked.run_id)
+        task = fit(task_system, section, variant, params, work, tracked.lightning_logger(), replica)
         recipe = task_system.recipe(task, work.patches, section, variant)
-        finish(task, recipe, {"run_id": tracked.run_id, "system": system, "variant": variant}, work, variant)
-        tracked.log_artifacts(work.model(variant), "model")
-
-
-def training_key(work: Workspace, params_digest: str) -> str:
-    """What a checkpoint belongs to: the parameters and the index of the patches."""
-    from orrery.files import sha256
-
-    return f"{params_digest}-{sha256(work.patches / 'index.parquet')}"
+        attempt.finish(task, recipe, {"run_id": tracked.run_id, "system": system, "variant": variant})
+        tracked.log_artifacts(attempt.trained, "model")
+    return attempt

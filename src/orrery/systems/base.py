@@ -64,13 +64,14 @@ class Workspace:
         """Metrics and pictures of one variant."""
         return self.reports / "variants" / variant
 
-    def model(self, variant: str) -> Path:
-        """Weights, recipe, parameters and run id of a trained variant."""
-        return self.root / "models" / self.system / variant
+    def model(self, variant: str, replica: int = 0) -> Path:
+        """Weights, recipe and run id of a trained variant; those of further seeds lie below the first one's."""
+        first = self.root / "models" / self.system / variant
+        return first / f"seed-{replica}" if replica else first
 
-    def scratch(self, variant: str) -> Path:
+    def scratch(self, variant: str, replica: int = 0) -> Path:
         """Checkpoints of a training under way, kept over a kill."""
-        return self.root / "build" / self.system / "training" / variant
+        return self.root / "build" / self.system / "training" / variant / f"seed-{replica}"
 
 
 @dataclass(frozen=True)

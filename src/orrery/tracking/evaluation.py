@@ -16,7 +16,7 @@ from orrery.tracking.root import project_root
 
 
 def log_evaluation(
-    run_id: str, evaluation: Mapping[str, Any], folder: Path, *, root: Path | None = None
+    run_id: str, evaluation: Mapping[str, Any], folder: Path | None, *, root: Path | None = None
 ) -> None:
     """Add the test scenes' metrics and the files of `folder` to the run that trained the model.
 
@@ -25,7 +25,7 @@ def log_evaluation(
     Args:
         run_id: of the training.
         evaluation: with a mapping ``scenes``: scene -> metric -> value.
-        folder: metrics.json and pictures.
+        folder: metrics.json and pictures, where there are any.
         root: the clone that keeps the runs [default: `project_root()`].
     """
     if find_spec("mlflow") is None:
@@ -40,9 +40,10 @@ def log_evaluation(
     try:
         client = connect(root or project_root())
         client.log_batch(run_id, metrics=metrics)
-        client.log_artifacts(run_id, str(folder), "evaluation")
+        if folder is not None:
+            client.log_artifacts(run_id, str(folder), "evaluation")
     except (MlflowException, OrreryError):
-        click.echo(f"run {run_id} is not in this clone's database: the evaluation stands in {folder} alone")
+        click.echo(f"run {run_id} is not in this clone's database: the evaluation stands in reports/ alone")
 
 
 def metrics_by_name(evaluation: Mapping[str, Any]) -> dict[str, float]:

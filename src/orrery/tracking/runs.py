@@ -55,6 +55,7 @@ def training_run(
     *,
     run_id: str | None = None,
     data: Path | None = None,
+    replica: int = 0,
     root: Path | None = None,
 ) -> Iterator[TrackedRun]:
     """Open the run of a training; on leaving, it is FINISHED, FAILED on an error, KILLED on an interrupt.
@@ -69,13 +70,14 @@ def training_run(
         params: the resolved parameters, logged in full; they decide about the W&B mirror.
         run_id: a run to continue; where it is unknown or was deleted, a new one is opened.
         data: file or folder trained on, logged with the md5 that DVC gives it.
+        replica: number of the seed, counted from 0; a tag of the run.
         root: the clone that keeps the runs [default: `project_root()`].
 
     Raises:
         OrreryError: there is no clone, or `mlruns` cannot be written.
     """
     root = root or project_root()
-    tags = run_tags(system, variant, params.digest(), checkout_root())
+    tags = run_tags(system, variant, params.digest(), checkout_root()) | {"replica": str(replica)}
     first, mlflow = getattr(rank_zero_only, "rank", 0) == 0, find_spec("mlflow") is not None
     if first and not mlflow:
         click.echo(f"MLflow is not installed: this training is logged to {root / UNTRACKED} only", err=True)

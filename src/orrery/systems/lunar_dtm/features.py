@@ -19,6 +19,27 @@ BRIGHTEST = 4.0  # a saturated rock face must not dominate a tile
 
 
 @dataclass(frozen=True)
+class Tile:
+    """A part of a scene, (H, W) arrays.
+
+    Attributes:
+        image: linear image values, NaN invalid.
+        coarse_m: coarse heights on the image grid, m.
+        exposure: image value of flat ground, an array or one number.
+        gsd_m: pixel size, m.
+        sun: direction in the image frame.
+        posting_m: posting of the coarse DEM, m.
+    """
+
+    image: Array
+    coarse_m: Array
+    exposure: Array | float
+    gsd_m: float
+    sun: Sun
+    posting_m: float
+
+
+@dataclass(frozen=True)
 class Planes:
     """What a network may look at, (H, W) each, in the image frame.
 

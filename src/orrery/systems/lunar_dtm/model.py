@@ -11,35 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from orrery.instruments.photometry import Sun
-from orrery.systems.lunar_dtm.features import Planes, make_planes
+from orrery.systems.lunar_dtm.features import Planes, Tile, make_planes
 from orrery.systems.lunar_dtm.params import VariantParams
 from orrery.systems.lunar_dtm.photoclinometry import Spectra
 from orrery.systems.lunar_dtm.recipes import Encoded, make_recipe
 
 Array = NDArray[np.float32]
 MULTIPLE_PX = 32  # every network halves the resolution five times
-
-
-@dataclass(frozen=True)
-class Tile:
-    """A part of a scene, (H, W) arrays.
-
-    Attributes:
-        image: linear image values, NaN invalid.
-        coarse_m: coarse heights on the image grid, m.
-        exposure: image value of flat ground, an array or one number.
-        gsd_m: pixel size, m.
-        sun: direction in the image frame.
-        posting_m: posting of the coarse DEM, m.
-    """
-
-    image: Array
-    coarse_m: Array
-    exposure: Array | float
-    gsd_m: float
-    sun: Sun
-    posting_m: float
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,12 @@
-"""The paper's tables beside ours: rows {table, row, metric, paper, ours, interval, seeds, data, commit}."""
+"""The paper's tables beside ours: rows {table, row, metric, paper, ours, interval, interval_over, seeds, data, commit}."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from orrery.errors import OrreryError
 from orrery.files import read_json, replacing, write_json, write_text
@@ -33,6 +34,8 @@ PAPER_MAE_TO_COARSE_M = 1.56
 METRES = ("rmse_m", "mae_m", "re_1m", "re_2m", "re_4m", "re_10m", "slope_mae_deg", "rmse_to_coarse_m",
           "effective_resolution_m", "slope_error_along_sun", "slope_error_across_sun", "coverage_1sigma")  # fmt: skip
 Row = dict[str, Any]
+Result = Mapping[str, Any]
+Pick = Callable[[Result], list[float]]
 
 
 def write_tables(work: Workspace, section: LunarParams, commit: str) -> None:
@@ -46,7 +49,7 @@ def write_tables(work: Workspace, section: LunarParams, commit: str) -> None:
         raise OrreryError(
             "has no metrics.json", file=work.report(section.champion_variant), remedy="run evaluate first"
         )
-    rows = [{**row, "seeds": 1, "data": "twin", "commit": commit} for row in _rows(results)]
+    rows = [{**row, "data": "twin", "commit": commit} for row in _rows(results)]
     with replacing(work.reports / "pictures") as out:
         out.mkdir()
         quality_plot(rows, out / "quality.png")
@@ -60,59 +63,86 @@ def _baseline(name: str, work: Workspace, section: LunarParams) -> dict[str, Any
     return evaluate(TerrainModel(name, None, None, spectra), work.aligned, section, None)
 
 
-def _rows(results: Mapping[str, Mapping[str, Any]]) -> Iterator[Row]:
+def _rows(results: Mapping[str, Result]) -> Iterator[Row]:
     for name, result in results.items():
         yield from _table_1(name, result)
         yield from _terrain(name, result)
         yield from _illumination(name, result)
 
 
-def _table_1(name: str, result: Mapping[str, Any]) -> Iterator[Row]:
+def _table_1(name: str, result: Result) -> Iterator[Row]:
     """Table I: every test scene together, true alignment (the paper's tiles are co-registered products)."""
     paper = PAPER_TABLE_1.get(name, (None,) * len(TABLE_1_METRICS))
     for metric, figure in zip(TABLE_1_METRICS, paper, strict=True):
-        values = _values(result, f"{metric}@true", KINDS)
-        yield _row("paper Table I", name, metric, figure, values)
+        yield _row("paper Table I", name, metric, figure, result, _of_kinds(f"{metric}@true", KINDS))
 
 
-def _terrain(name: str, result: Mapping[str, Any]) -> Iterator[Row]:
+def _terrain(name: str, result: Result) -> Iterator[Row]:
     """In metres, by terrain, at true alignment and at the pipeline's own."""
     for suffix, table in (("@true", "true alignment"), ("", "pipeline alignment")):
         for kind in KINDS:
             for metric in METRES:
-                values = _values(result, metric + suffix, (kind,))
-                yield _row(f"{kind}, {table}", name, metric, None, values)
+                yield _row(f"{kind}, {table}", name, metric, None, result, _of_kinds(metric + suffix, (kind,)))
 
 
-def _illumination(name: str, result: Mapping[str, Any]) -> Iterator[Row]:
+def _illumination(name: str, result: Result) -> Iterator[Row]:
     """The six-illumination study: agreement with each other and with the coarse DEM."""
-    for site in result["sites"].values():
-        yield _row("six illuminations", name, "cross_sun_spread_m", None, [site["cross_sun_spread_m"]])
-        yield _row("six illuminations", name, "pairwise_mae_m", None, [site["pairwise_mae_m"]])
-    rows = [row for scene, row in result["scenes"].items() if scene.startswith("suns-")]
-    if rows:
-        to_coarse = [row["rmse_to_coarse_m"] for row in rows]
-        yield _row("six illuminations", name, "rmse_to_coarse_m", PAPER_MAE_TO_COARSE_M, to_coarse)
+    for site in result["sites"]:
+        for metric in ("cross_sun_spread_m", "pairwise_mae_m"):
+            yield _row("six illuminations", name, metric, None, result, _of_site(site, metric))
+    if any(scene.startswith("suns-") for scene in result["scenes"]):
+        metric = "rmse_to_coarse_m"
+        yield _row("six illuminations", name, metric, PAPER_MAE_TO_COARSE_M, result, _of_suns(metric))
 
 
-def _values(result: Mapping[str, Any], metric: str, kinds: Iterable[str]) -> list[float]:
-    chosen = set(kinds)
-    scenes = result["scenes"].items()
-    rows = [row for _, row in scenes if row["kind"] in chosen and row["set"] == "test"]
-    return [row[metric] for row in rows if row.get(metric) is not None]
+def _of_kinds(metric: str, kinds: tuple[str, ...]) -> Pick:
+    def pick(result: Result) -> list[float]:
+        rows = result["scenes"].values()
+        chosen = [row for row in rows if row["kind"] in kinds and row["set"] == "test"]
+        return [row[metric] for row in chosen if row.get(metric) is not None]
+
+    return pick
 
 
-def _row(table: str, name: str, metric: str, paper: float | None, values: list[float]) -> Row:
-    """Mean over scenes, with their range as interval where there are several."""
-    finite = [value for value in values if np.isfinite(value)]
-    interval = [round(min(finite), 4), round(max(finite), 4)] if len(finite) > 1 else None
-    ours = round(float(np.mean(finite)), 4) if finite else None
-    return {"table": table, "row": name, "metric": metric, "paper": paper, "ours": ours, "interval": interval}
+def _of_site(site: str, metric: str) -> Pick:
+    return lambda result: [result["sites"][site][metric]]
+
+
+def _of_suns(metric: str) -> Pick:
+    return lambda result: [row[metric] for scene, row in result["scenes"].items() if scene.startswith("suns-")]
+
+
+def _row(table: str, name: str, metric: str, paper: float | None, result: Result, pick: Pick) -> Row:
+    """Mean over scenes and seeds, with an interval.
+
+    Of several seeds the interval is the 95 % confidence interval of their mean (Student's t); of one seed it is the range
+    over its scenes, where there are several. `interval_over` says which.
+    """
+    finite = [[value for value in pick(each) if np.isfinite(value)] for each in seeds_of(result)]
+    means = [float(np.mean(values)) for values in finite if values]
+    interval = over = None
+    if len(means) > 1:
+        half = float(stats.t.ppf(0.975, len(means) - 1) * np.std(means, ddof=1) / np.sqrt(len(means)))
+        interval, over = [np.mean(means) - half, np.mean(means) + half], "seeds"
+    elif means and len(finite[0]) > 1:
+        interval, over = [min(finite[0]), max(finite[0])], "scenes"
+    return {
+        "table": table, "row": name, "metric": metric, "paper": paper,
+        "ours": round(float(np.mean(means)), 4) if means else None,
+        "interval": interval and [round(float(end), 4) for end in interval], "interval_over": over,
+        "seeds": len(means),
+    }  # fmt: skip
+
+
+def seeds_of(result: Result) -> list[Result]:
+    """The evaluation of the first seed and those of further ones."""
+    return [result, *result.get("replicas", [])]
 
 
 def markdown(rows: list[Row], champion: str) -> str:
     """One Markdown table a table, a line a variant."""
-    parts = ["# lunar-dtm: the paper's figures beside ours\n", _preface(champion)]
+    seeds = max(row["seeds"] for row in rows)
+    parts = ["# lunar-dtm: the paper's figures beside ours\n", _preface(champion, seeds)]
     for table in dict.fromkeys(row["table"] for row in rows):
         mine = [row for row in rows if row["table"] == table]
         metrics = list(dict.fromkeys(row["metric"] for row in mine))
@@ -125,9 +155,10 @@ def markdown(rows: list[Row], champion: str) -> str:
     return "\n".join(parts) + "\n"
 
 
-def _preface(champion: str) -> str:
+def _preface(champion: str, seeds: int) -> str:
+    trained = "one seed" if seeds == 1 else f"means of {seeds} seeds with the 95 % interval of the mean"
     return (
-        "All figures are of the twin's test scenes; one seed. Where the paper gives a figure it stands in brackets: it was\n"
+        f"All figures are of the twin's test scenes; {trained}. Where the paper gives a figure it stands in brackets: it was\n"
         "measured on real NAC stereo models, so the columns compare methods, not numbers. `@true` alignment uses the\n"
         f"twin's known geometry, the pipeline's is what align found. {champion} is the model that is promoted.\n"
     )
@@ -135,4 +166,6 @@ def _preface(champion: str) -> str:
 
 def _cell(row: Row) -> str:
     ours = "–" if row["ours"] is None else f"{row['ours']:.3g}"
+    if row["interval_over"] == "seeds":
+        ours += f" [{row['interval'][0]:.3g}, {row['interval'][1]:.3g}]"
     return f"{ours} ({row['paper']:g})" if row["paper"] is not None else ours

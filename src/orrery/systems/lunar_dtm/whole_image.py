@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +15,8 @@ from scipy import ndimage
 from orrery.raster.rows import RowStore
 from orrery.raster.shade import shade
 from orrery.raster.tiles import Axis, RowBlender, stretch
-from orrery.systems.lunar_dtm.features import exposure_field
+from orrery.systems.lunar_dtm.features import Tile, exposure_field
 from orrery.systems.lunar_dtm.inputs import Image
-
-if TYPE_CHECKING:
-    from orrery.systems.lunar_dtm.model import Tile
 
 Array = NDArray[np.float32]
 PLANES = ("elevation_m", "sigma_m", "valid")
@@ -194,9 +191,6 @@ def _tile(
     image: Image, pixels: Array, coarse_m: Array, exposure: Array, core: tuple[slice, slice]
 ) -> Tile | None:
     """A tile for the model, or None where no pixel of its core has both an image value and a coarse height."""
-    # here, because it reads params.py, which reads the section in predict.py, which reads this
-    from orrery.systems.lunar_dtm.model import Tile
-
     known = np.isfinite(coarse_m)
     if not (known & np.isfinite(pixels))[core].any():
         return None

@@ -36,9 +36,7 @@ def _train(system: str, variant: str, params: Params, work: Workspace, replica: 
         return attempt
     if resumed:
         click.echo(f"{system} {variant}: continuing run {resumed} from its last checkpoint")
-    with training_run(
-        system, variant, params, run_id=resumed, data=work.patches, replica=replica
-    ) as tracked:
+    with training_run(system, variant, params, run_id=resumed, data=work.patches, replica=replica) as tracked:
         attempt.remember(tracked.run_id)
         task = fit(task_system, section, variant, params, work, tracked.lightning_logger(), replica)
         recipe = task_system.recipe(task, work.patches, section, variant)

@@ -37,7 +37,9 @@ def tracked_run(
     """See `orrery.tracking.runs.training_run`; `tags` name the system and the variant."""
     experiment = bootstrap(root, tags["system"])
     client = connect(root)
-    name = f"{tags['system']}-{tags['variant']}" + (f"-seed-{tags['replica']}" if tags["replica"] != "0" else "")
+    name = f"{tags['system']}-{tags['variant']}" + (
+        f"-seed-{tags['replica']}" if tags["replica"] != "0" else ""
+    )
     run = _existing(client, run_id) or client.create_run(experiment, tags=dict(tags), run_name=name)
     run_id = run.info.run_id
     with locked(root, _lock(run_id), busy=f"the training of {name} is running in another process"):

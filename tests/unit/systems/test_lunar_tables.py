@@ -22,7 +22,9 @@ def result(offset=0.0, replicas=()):
 
 
 def found(results, table, metric, name="dlunardtmnet"):
-    rows = [row for row in _rows(results) if (row["table"], row["row"], row["metric"]) == (table, name, metric)]
+    rows = [
+        row for row in _rows(results) if (row["table"], row["row"], row["metric"]) == (table, name, metric)
+    ]
     assert len(rows) == 1
     return rows[0]
 

@@ -82,7 +82,9 @@ def _terrain(name: str, result: Result) -> Iterator[Row]:
     for suffix, table in (("@true", "true alignment"), ("", "pipeline alignment")):
         for kind in KINDS:
             for metric in METRES:
-                yield _row(f"{kind}, {table}", name, metric, None, result, _of_kinds(metric + suffix, (kind,)))
+                yield _row(
+                    f"{kind}, {table}", name, metric, None, result, _of_kinds(metric + suffix, (kind,))
+                )
 
 
 def _illumination(name: str, result: Result) -> Iterator[Row]:
@@ -109,7 +111,9 @@ def _of_site(site: str, metric: str) -> Pick:
 
 
 def _of_suns(metric: str) -> Pick:
-    return lambda result: [row[metric] for scene, row in result["scenes"].items() if scene.startswith("suns-")]
+    return lambda result: [
+        row[metric] for scene, row in result["scenes"].items() if scene.startswith("suns-")
+    ]
 
 
 def _row(table: str, name: str, metric: str, paper: float | None, result: Result, pick: Pick) -> Row:

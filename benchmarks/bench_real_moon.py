@@ -193,7 +193,7 @@ def _picture(case: Case, image: Raster, surfaces: Mapping[str, Array], sun: Sun)
     _show(
         axes[0, 0],
         image.values,
-        f"{case.name}, {image.grid.gsd_m:.2f} m/px, incidence {sun.incidence_deg:.0f}°",
+        f"{case.name}\n{image.grid.gsd_m:.2f} m/px, incidence {sun.incidence_deg:.0f}°",
     )
     axes[1, 0].set_axis_off()
     for column, (name, surface) in enumerate(surfaces.items(), 1):

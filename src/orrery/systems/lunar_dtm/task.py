@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from orrery.optimisation import configured
 from orrery.systems.lunar_dtm.data import Batch
 from orrery.systems.lunar_dtm.losses import Surfaces, weighted
 from orrery.systems.lunar_dtm.nets.dlunardtmnet import DLunarDTMNet
 from orrery.systems.lunar_dtm.nets.unet import HalfResolutionUNet
-from orrery.systems.lunar_dtm.params import OptimiserParams, UNetParams, VariantParams
+from orrery.systems.lunar_dtm.params import UNetParams, VariantParams
 from orrery.systems.lunar_dtm.recipes import make_recipe
-
-STEP_DECAYS = 4  # the paper divides its rate by ten every five of twenty epochs
 
 
 class TerrainTask(pl.LightningModule):
@@ -44,13 +42,8 @@ class TerrainTask(pl.LightningModule):
         return DLunarDTMNet(network.size, network.stem_kernel, network.upsampling)
 
     def configure_optimizers(self) -> Any:
-        """AdamW with warm-up, then cosine to zero or the paper's steps."""
-        options = self.variant.optimiser
-        optimiser = torch.optim.AdamW(
-            self.parameters(), options.learning_rate, weight_decay=options.weight_decay
-        )
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate_factor(step, options))
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        """As the variant's `optimiser` says."""
+        return configured(self.parameters(), self.variant.optimiser)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Map (N, C, H, W) inputs to (N, 1 or 2, H, W): heights in target units, log sigma."""
@@ -87,13 +80,3 @@ class TerrainTask(pl.LightningModule):
         log_sigma = output[:, 1:2] if output.shape[1] > 1 else None
         base = batch["base"]
         return Surfaces(base + output[:, :1], base + batch["target"], batch["valid"], log_sigma)
-
-
-def rate_factor(step: int, options: OptimiserParams) -> float:
-    """Share of the full learning rate at a step."""
-    if step < options.warmup_steps:
-        return (step + 1) / options.warmup_steps
-    done = min(1.0, (step - options.warmup_steps) / max(1, options.steps - options.warmup_steps))
-    if options.schedule == "cosine":
-        return 0.5 * (1 + math.cos(math.pi * done))
-    return float(0.1 ** math.floor(done * STEP_DECAYS))

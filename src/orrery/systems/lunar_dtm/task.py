@@ -8,13 +8,15 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from orrery.nets.half_resolution_unet import HalfResolutionUNet
 from orrery.optimisation import configured
 from orrery.systems.lunar_dtm.data import Batch
 from orrery.systems.lunar_dtm.losses import Surfaces, weighted
 from orrery.systems.lunar_dtm.nets.dlunardtmnet import DLunarDTMNet
-from orrery.systems.lunar_dtm.nets.unet import HalfResolutionUNet
 from orrery.systems.lunar_dtm.params import UNetParams, VariantParams
 from orrery.systems.lunar_dtm.recipes import make_recipe
+
+UNET_PLANES = 2  # elevation correction, log of sigma, both in px
 
 
 class TerrainTask(pl.LightningModule):
@@ -38,7 +40,8 @@ class TerrainTask(pl.LightningModule):
         """The network that the variant names."""
         network = self.variant.network
         if isinstance(network, UNetParams):
-            return HalfResolutionUNet(make_recipe(self.variant.recipe).channels, network.widths)
+            channels = make_recipe(self.variant.recipe).channels
+            return HalfResolutionUNet(channels, UNET_PLANES, network.widths)
         return DLunarDTMNet(network.size, network.stem_kernel, network.upsampling)
 
     def configure_optimizers(self) -> Any:

@@ -98,6 +98,10 @@ class PatchDataset(Dataset[Batch]):
             planes["bands"] = shard.get_slice(f"bands-{self.placement}")[row["position"]][self.bands]
         return planes
 
+    def gsd_m(self, number: int) -> float:
+        """Pixel size of a patch, m."""
+        return float(self.index.iloc[number]["gsd_m"])
+
     def own(self, number: int, image: Array, bands: Array) -> tuple[Statistics, Moments]:
         """Statistics of the whole scene, or of the patch where the variant normalises by patch."""
         if self.variant.normalisation == "patch":

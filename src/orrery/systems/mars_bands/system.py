@@ -45,7 +45,8 @@ class MarsBands(System[MarsParams]):
 
     def align(self, data: Path, out: Path, section: MarsParams, seed: int) -> pd.DataFrame:
         """Every CRISM cube onto its CTX image."""
-        return align_scenes(list_scenes(data / "mars"), out, section.align, seed)
+        scenes = list_scenes(data / "mars")
+        return pd.DataFrame(align_scenes(scenes, out, section.align, section.split, seed))
 
     def patch(self, aligned: Path, out: Path, section: MarsParams, seed: int) -> None:
         """Cut training and validation scenes."""

@@ -13,7 +13,7 @@ from orrery.systems.mars_bands.plots import quality_plot
 from orrery.tables import Pick, Result, Row, gathered, markdown, row_of
 
 # RMSE, cosine and PCC of test patches (Tables 2 and 3) and whole test images (mean of the two in Table 7), EVC
-# bands, z-scored: Apostnikova's group at THD, Remote Sensing 14 (2022)
+# bands, z-scored: Stepcenkov et al. 2022, Remote Sensing 14(14):3457
 PAPER = {
     "Table 2, architectures": {
         "fpn": (0.657, 0.556, 0.618),

@@ -5,6 +5,7 @@ Every command imports what it needs when it runs, so that `--help` is instant.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -15,6 +16,8 @@ from orrery import __version__
 from orrery.errors import OrreryError
 
 PATH = click.Path(path_type=Path)
+# A disk or a permission that is at fault, wherever it shows: no traceback helps. Every other OSError is a bug.
+ENVIRONMENT = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -229,4 +232,11 @@ def main() -> None:
         cli()
     except OrreryError as error:
         click.echo(f"orrery: {' '.join(str(error).split())}", err=True)
+        sys.exit(2)
+    except OSError as error:
+        if error.errno not in ENVIRONMENT:
+            raise
+        click.echo(
+            f"orrery: {error.filename or 'a file'}: {error.strerror}; free space or check the path", err=True
+        )
         sys.exit(2)

@@ -132,7 +132,8 @@ def fit(
     if params.train.accelerator != "gpu":
         torch.set_num_threads(params.train.threads)
     pl.seed_everything(derive(seed, "train", system.name, variant) % 2**32, verbose=False)
-    task = system.task(section, variant)
+    # channels last: convolutions on a CPU take a quarter less time; on a GPU it suits the tensor cores
+    task = system.task(section, variant).to(memory_format=torch.channels_last)
     data = system.data(work.patches, section, variant, seed, params.train.workers)
     last = scratch / LAST
     if last.exists():

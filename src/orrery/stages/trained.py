@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
@@ -32,7 +33,7 @@ def load_network(
             file=weights,
             remedy="run the train stage again",
         ) from error
-    return network.eval()
+    return network.eval().to(memory_format=torch.channels_last)
 
 
 def load_recipe(variant: str, work: Workspace, replica: int = 0) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import rasterio
 from orrery.errors import OrreryError
 from orrery.files import sha256
 from orrery.raster.io import read, write
-from tests.unit.raster.raster_files import lunar_grid, ramp, write_gdal
+from tests.unit.raster.raster_files import lunar_grid
 
 UNITS = {"elevation_m": "m"}
 
@@ -80,9 +80,9 @@ values = np.random.default_rng(1).normal(size=(400, 400)).astype(np.float32)
 call = lambda target: write(target, {"z": values}, lunar_grid(400, 400))
 """,
     "write_cog": """
-store = RowStore(Path(sys.argv[2]), "z", ("z",), lunar_grid(100, 400))  # the planes fit, twice as much does not
+store = RowStore(Path(sys.argv[2]), "z", ("z",), lunar_grid(100, 400))  # the overviews fit, the COG does not
 store.write(0, np.random.default_rng(1).normal(size=(1, 100, 400)).astype(np.float32))
-resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
+resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
 call = lambda target: write_cog(store, {}, {}, target)
 """,
 }

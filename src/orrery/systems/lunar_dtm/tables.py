@@ -124,10 +124,11 @@ def _row(table: str, name: str, metric: str, paper: float | None, result: Result
     """
     finite = [[value for value in pick(each) if np.isfinite(value)] for each in seeds_of(result)]
     means = [float(np.mean(values)) for values in finite if values]
-    interval = over = None
+    interval: list[float] | None = None
+    over: str | None = None
     if len(means) > 1:
-        half = float(stats.t.ppf(0.975, len(means) - 1) * np.std(means, ddof=1) / np.sqrt(len(means)))
-        interval, over = [np.mean(means) - half, np.mean(means) + half], "seeds"
+        half = float(stats.t.ppf(0.975, len(means) - 1) * stats.sem(means))
+        interval, over = [float(np.mean(means)) - half, float(np.mean(means)) + half], "seeds"
     elif means and len(finite[0]) > 1:
         interval, over = [min(finite[0]), max(finite[0])], "scenes"
     return {

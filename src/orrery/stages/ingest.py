@@ -25,9 +25,18 @@ def run(out: Path, versioned: bool) -> None:
         names = moon.make(temporary, params.ingest, params.seed)
     click.echo(f"{len(names)} scenes under {out / 'moon'}")
     if versioned:
-        done = subprocess.run([sys.executable, "-m", "dvc", "add", "--quiet", str(out)], check=False)
-        if done.returncode:
-            raise OrreryError(
-                "could not be versioned", file=out, remedy="see DVC's message above; or use --no-version"
-            )
-        click.echo(f"{out}.dvc records it; `dvc push` stores it in the remote")
+        record(out)
+
+
+def record(out: Path) -> None:
+    """Let DVC take the folder into its care.
+
+    Raises:
+        OrreryError: DVC refuses.
+    """
+    done = subprocess.run([sys.executable, "-m", "dvc", "add", "--quiet", str(out)], check=False)
+    if done.returncode:
+        raise OrreryError(
+            "could not be versioned", file=out, remedy="see DVC's message above; or use --no-version"
+        )
+    click.echo(f"{out}.dvc records it; `dvc push` stores it in the remote")

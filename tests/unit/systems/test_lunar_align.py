@@ -14,7 +14,7 @@ from orrery.errors import OrreryError
 from orrery.files import sha256
 from orrery.instruments.nac import decompand
 from orrery.instruments.photometry import Sun
-from orrery.params import IngestParams, SiteParams, SunParams
+from orrery.world_params import MoonParams, SiteParams, SunParams
 from orrery.raster.align import rms_difference_m
 from orrery.raster.grid import AffineMap, Grid
 from orrery.raster.io import Raster, read, upsample, write
@@ -37,7 +37,7 @@ def twin(tmp_path_factory) -> Path:
     """One scene of the twin, a mountain of 1.9 km."""
     folder = tmp_path_factory.mktemp("twin")
     site = SiteParams(kind="mountain", suns=[SunParams(azimuth_deg=100.0, elevation_deg=30.0)])
-    make(folder, IngestParams(gsd_m=3.0, strip_width_px=385, height_px=630, sites={"hill": site}), 5)
+    make(folder, MoonParams(gsd_m=3.0, strip_width_px=385, height_px=630, sites={"hill": site}), 5)
     return folder / "hill"
 
 

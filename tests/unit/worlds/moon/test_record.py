@@ -10,15 +10,15 @@ from affine import Affine
 
 from orrery.instruments import nac
 from orrery.instruments.photometry import Sun, hapke, lunar_lambert
-from orrery.params import SldemParams
+from orrery.world_params import SldemParams
 from orrery.raster.grid import AffineMap, Grid
 from orrery.worlds.moon.models import record_dtm, record_sldem
-from orrery.worlds.moon.places import equirectangular
-from orrery.worlds.moon.record import exposure_dn12, random_map, record_strip, sampled
+from orrery.worlds.common.maps import equirectangular, random_map, sampled
+from orrery.worlds.moon.record import exposure_dn12, record_strip
 from orrery.worlds.moon.render import SHADOW_LIGHT, radiance
 from orrery.worlds.moon.terrain import Ground
 
-CRS = equirectangular(20.0)
+CRS = equirectangular("moon", 20.0)
 SOURCE = Grid(CRS, Affine(3, 0, 600, 0, -3, 900), 300, 400)
 
 

@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.row import Row
-from orrery.world_params import MoonParams, SiteParams, SunParams
 from orrery.raster.scene import list_scenes
 from orrery.systems.lunar_dtm.align import AlignParams, align_scene
+from orrery.world_params import MoonParams, SiteParams, SunParams
 from orrery.worlds.moon import make
 
 SITES = int(os.environ.get("ORRERY_BENCH_ALIGNMENT_SITES", "12"))

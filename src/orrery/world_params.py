@@ -76,7 +76,7 @@ class MoonParams(Section):
     drawn_sites: Annotated[int, Field(ge=0, description="further sites drawn from the seed")] = 0
 
     @model_validator(mode="after")
-    def _strips_and_grounds_fit(self) -> IngestParams:
+    def _strips_and_grounds_fit(self) -> MoonParams:
         if self.overlap_px >= self.strip_width_px:
             raise ValueError("overlap_px must be less than strip_width_px")
         for name, site in self.sites.items():

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from orrery.errors import OrreryError
 
@@ -40,7 +40,7 @@ TOLERANCE_NM = 3.5
 NOISE_NM = (436.0, 500.0, 600.0, 1000.0, 1050.0, 1300.0, 2300.0, 2600.0, 2800.0, 3900.0)
 NOISE_SHARE = (0.012, 0.006, 0.004, 0.006, 0.006, 0.003, 0.003, 0.005, 0.02, 0.03)
 # What destriping leaves of the columns' gains, and how many values are spikes ("garbage" of up to 1e4 is seen in archived cubes).
-STRIPE_SHARE = 0.006
+STRIPE_SHARE = 0.008
 SPIKE_SHARE = 2e-4
 # An observation's frame: along the ground track, which the orbit of 93 degrees' inclination tilts from north.
 TRACK_TILT_DEG = (6.0, 12.0)
@@ -75,6 +75,6 @@ def nearest_bands(asked_nm: Sequence[float]) -> NDArray[np.int64]:
     return np.unique(distance.argmin(1))
 
 
-def noise_share(wavelength_nm: ArrayLike) -> Floats:
+def noise_share(wavelengths_nm: Floats) -> Floats:
     """Standard deviation of noise over the signal of ground of I/F 0.2."""
-    return np.asarray(np.interp(wavelength_nm, NOISE_NM, NOISE_SHARE))
+    return np.asarray(np.interp(wavelengths_nm, NOISE_NM, NOISE_SHARE))

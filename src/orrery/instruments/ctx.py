@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit
 
 Array = NDArray[np.float32]
 Floats = NDArray[np.float64]
@@ -31,7 +32,7 @@ def band_pass(wavelengths_nm: ArrayLike) -> Floats:
     """Relative response at wavelengths, 0 to 1."""
     w = np.asarray(wavelengths_nm, float)
     rise, fall = ((w - edge) / EDGE_NM for edge in BAND_NM)
-    return 1 / (1 + np.exp(-4 * np.clip(rise, -50, 50))) / (1 + np.exp(4 * np.clip(fall, -50, 50)))
+    return np.asarray(expit(4 * rise) * expit(-4 * fall))
 
 
 def noise_sigma(i_over_f: Array) -> Array:

@@ -14,7 +14,7 @@ import rasterio
 from orrery.errors import OrreryError
 from orrery.files import sha256
 from orrery.raster.io import read, write
-from tests.unit.raster.raster_files import lunar_grid, ramp, write_gdal
+from tests.unit.raster.raster_files import lunar_grid
 
 UNITS = {"elevation_m": "m"}
 

@@ -14,7 +14,6 @@ from orrery.errors import OrreryError
 from orrery.files import sha256
 from orrery.instruments.nac import decompand
 from orrery.instruments.photometry import Sun
-from orrery.world_params import MoonParams, SiteParams, SunParams
 from orrery.raster.align import rms_difference_m
 from orrery.raster.grid import AffineMap, Grid
 from orrery.raster.io import Raster, read, upsample, write
@@ -24,6 +23,7 @@ from orrery.seeds import stream
 from orrery.systems.lunar_dtm.align import AlignParams, align_scene, align_scenes, register_to_dem
 from orrery.systems.lunar_dtm.aligned import load_aligned
 from orrery.systems.lunar_dtm.strips import StripParams, mosaic, overlay
+from orrery.world_params import MoonParams, SiteParams, SunParams
 from orrery.worlds.moon import make
 
 MOON = CRS.from_string("IAU_2015:30110")

@@ -20,9 +20,11 @@ Array = NDArray[np.float32]
 Floats = NDArray[np.float64]
 
 # Alteration that no form shows: shares vary by this much (one standard deviation of their logarithm) over some hundred metres.
-PATCHY = 0.6
+PATCHY = 0.5
 # Beds of one kind differ among themselves by as much.
-BED_SPREAD = 0.5
+BED_SPREAD = 0.7
+# Grain size, packing and roughness below the pixel brighten or darken all bands alike: by unit, and from place to place.
+UNIT_BRIGHTNESS, LOCAL_BRIGHTNESS = 0.06, 0.06
 # Dust: swells of its cover, drifts in hollows, and the slope from which on it slides off.
 DUST_SWELLS, DUST_FINE, DUST_HOLLOWS = 0.16, 0.05, 0.12
 STEEP_DEG = 18.0
@@ -36,15 +38,17 @@ FRESH_CREEP, EJECTA_RADII, SMALLEST_EJECTA_M = 0.05, 2.5, 60.0
 
 @dataclass(frozen=True)
 class Composition:
-    """Shares of the ground, which add up to 1 at each pixel.
+    """Shares of the ground, which add up to 1 at each pixel, and how bright it is for its minerals.
 
     Attributes:
         names: end-members, K.
         shares: (K, H, W).
+        brightness: factor of all bands, (H, W).
     """
 
     names: tuple[Name, ...]
     shares: Array
+    brightness: Array
 
 
 def compose(ground: Ground, nature: Nature, seed: int, name: str) -> Composition:
@@ -65,7 +69,8 @@ def compose(ground: Ground, nature: Nature, seed: int, name: str) -> Composition
     bedrock /= bedrock.sum(0)
     sand = np.maximum(ground.dunes, SAND_HOLLOWS * _hollows(ground) * (nature.dunes > 0.04))
     share = _as_vector(nature.sand, names)[:, None, None]
-    return Composition(names, np.asarray(bedrock * (1 - sand) + share * sand, np.float32))
+    shares = np.asarray(bedrock * (1 - sand) + share * sand, np.float32)
+    return Composition(names, shares, _brightness(ground, stream(seed, "mars", name, "brightness")))
 
 
 def dust_cover(ground: Ground, nature: Nature, seed: int, name: str) -> Array:
@@ -91,10 +96,10 @@ def changed_dust(cover: Array, gsd_m: float, days: float, rng: np.random.Generat
 
 
 def dusted(composition: Composition, cover: Array) -> Array:
-    """Shares under a cover of dust, (K, H, W)."""
+    """Shares under a cover of dust, times the brightness, (K, H, W)."""
     shares = composition.shares * (1 - cover)
     shares[composition.names.index("dust")] += cover
-    return np.asarray(shares)
+    return np.asarray(shares * composition.brightness)
 
 
 def _bedrock(ground: Ground, nature: Nature, names: tuple[Name, ...], rng: np.random.Generator) -> Array:
@@ -108,9 +113,17 @@ def _bedrock(ground: Ground, nature: Nature, names: tuple[Name, ...], rng: np.ra
     return np.asarray(ndimage.gaussian_filter(shares, (0, 0.8, 0.8)), np.float32)
 
 
+def _brightness(ground: Ground, rng: np.random.Generator) -> Array:
+    """Brightness that grains and texture give to floor, beds, cap and dunes, (H, W)."""
+    units = rng.lognormal(0, UNIT_BRIGHTNESS, ground.beds + 2)[ground.bed]
+    local = self_affine(ground.height_m.shape, ground.gsd_m, 0.2, rng, smoothing_m=5, longest_m=1000)
+    swells = 1 + LOCAL_BRIGHTNESS * (local - local.mean()) / local.std()
+    return np.asarray(ndimage.gaussian_filter(units, 0.8) * np.clip(swells, 0.7, 1.3), np.float32)
+
+
 def _as_vector(recipe: Recipe, names: tuple[Name, ...]) -> Floats:
     shares = np.array([recipe.get(name, 0.0) for name in names], float)
-    return shares / shares.sum()
+    return np.asarray(shares / shares.sum())
 
 
 def _hollows(ground: Ground) -> Array:

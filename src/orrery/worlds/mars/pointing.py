@@ -20,7 +20,9 @@ Floats = NDArray[np.float64]
 BEYOND_KNOTS = 2
 
 
-def misplace(place: Place, params: MarsParams, rng: np.random.Generator) -> tuple[Grid, AffineMap, SmoothField]:
+def misplace(
+    place: Place, params: MarsParams, rng: np.random.Generator
+) -> tuple[Grid, AffineMap, SmoothField]:
     """The grid of a cube as written, and the maps that lead from there to true positions.
 
     Positions are those of the cube brought to the image's projection: first the affine map, then the field.
@@ -39,12 +41,14 @@ def misplace(place: Place, params: MarsParams, rng: np.random.Generator) -> tupl
     return cube_grid(place, written), affine, _warp(place, params, rng)
 
 
-def true_positions(written: Grid, image: Grid, affine: AffineMap, field: SmoothField) -> tuple[Floats, Floats]:
+def true_positions(
+    written: Grid, image: Grid, affine: AffineMap, field: SmoothField
+) -> tuple[Floats, Floats]:
     """Where the ground lies, x and y in the image's projection, that each pixel of a cube shows; (H, W) each, m."""
     to_image = pyproj.Transformer.from_crs(
         pyproj.CRS.from_wkt(written.crs.to_wkt()), pyproj.CRS.from_wkt(image.crs.to_wkt()), always_xy=True
     )
-    x, y = to_image.transform(*np.broadcast_arrays(*written.xy(*np.indices(written.shape))))
+    x, y = to_image.transform(*written.xy(*np.indices(written.shape)))
     return field.apply(*affine.apply(x, y))
 
 

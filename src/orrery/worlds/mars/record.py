@@ -24,7 +24,7 @@ CTX_CENTRE_NM = 600.0
 CTX_PATH = (0.004, 0.016)
 CRISM_PATH = (-0.004, 0.008)
 # CRISM looks at a scene's ends aslant: brightness drifts by this share along the track.
-ALONG_TRACK = 0.025
+ALONG_TRACK = 0.03
 # Share of a stripe that all bands of a detector have in common.
 COMMON_STRIPE = 0.7
 SPIKE_I_OVER_F = (-0.5, 2.0)
@@ -58,7 +58,9 @@ def record_ctx(seen: Seen, sun: Sun, rng: np.random.Generator) -> Array:
     sky = np.float32(sky_share(CTX_CENTRE_NM))
     lit = (1 - sky) * seen.light.beam + sky * seen.light.sky
     sharp = np.float32(math.cos(math.radians(sun.incidence_deg))) * albedo * lit
-    image = ndimage.gaussian_filter(sharp, ctx.PSF_SIGMA_PX, mode="nearest") + np.float32(rng.uniform(*CTX_PATH))
+    image = ndimage.gaussian_filter(sharp, ctx.PSF_SIGMA_PX, mode="nearest") + np.float32(
+        rng.uniform(*CTX_PATH)
+    )
     image *= 1 + np.float32(ctx.COLUMN_GAIN) * rng.standard_normal(image.shape[1], np.float32)
     noisy = image + ctx.noise_sigma(image) * rng.standard_normal(image.shape, np.float32)
     return np.asarray(np.maximum(noisy, 1e-4), np.float32)
@@ -76,10 +78,14 @@ def record_cube(
         wavelengths_nm: centres of the bands, (B,).
         rng: stream of air, stripes, noise and spikes.
     """
-    beam, sky = (_through_optics(seen.shares * light, gsd_m, pixels) for light in (seen.light.beam, seen.light.sky))
+    beam, sky = (
+        _through_optics(seen.shares * light, gsd_m, pixels) for light in (seen.light.beam, seen.light.sky)
+    )
     share = sky_share(wavelengths_nm)
     reflectance = spectra(seen.names, wavelengths_nm)
-    cube = np.tensordot((reflectance * (1 - share)).T, beam, 1) + np.tensordot((reflectance * share).T, sky, 1)
+    cube = np.tensordot((reflectance * (1 - share)).T, beam, 1) + np.tensordot(
+        (reflectance * share).T, sky, 1
+    )
     dust = MINERALS["dust"].reflectance
     cube += (rng.uniform(*CRISM_PATH) * dust(wavelengths_nm) / dust(CTX_CENTRE_NM))[:, None, None]
     footprint, across, along = frame(pixels[0].shape, rng)

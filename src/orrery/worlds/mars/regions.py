@@ -53,7 +53,7 @@ class Nature:
 REGIONS: dict[Region, Nature] = {
     # A delta of Fe/Mg clays and opal on a basaltic floor (Milliken and Bish 2010; Poulet et al. 2014).
     "eberswalde": Nature(
-        -24.5, -23.4, -34.0, -32.7, 4.0, 0.45, 0.12, 14, 0.06, 0.30, 0.9, 0.25,
+        -24.5, -23.4, -34.0, -32.7, 4.0, 0.45, 0.12, 7, 0.07, 0.28, 1.2, 0.35,
         {"hcp": 3, "plagioclase": 3, "basalt": 2},
         ({"mg_smectite": 4, "fe_smectite": 2, "hcp": 1}, {"mg_smectite": 4, "hydrated_silica": 2, "plagioclase": 1}),
         {"hcp": 3, "basalt": 2, "plagioclase": 1},
@@ -62,7 +62,7 @@ REGIONS: dict[Region, Nature] = {
     # Layered sulphates above clays and a hematite ridge on Mount Sharp, olivine-rich dunes (Milliken et al. 2010; Fraeman
     # et al. 2013; Seelos et al. 2014).
     "gale": Nature(
-        -3.8, -0.9, 135.9, 139.9, 7.0, 0.30, 0.08, 18, 0.16, 0.33, 0.5, 0.12,
+        -3.8, -0.9, 135.9, 139.9, 7.0, 0.30, 0.08, 8, 0.16, 0.34, 0.7, 0.2,
         {"hcp": 2, "plagioclase": 2, "basalt": 2, "mg_smectite": 1},
         ({"fe_smectite": 3, "hematite": 2, "hcp": 1}, {"mono_hyd_sulf": 3, "poly_hyd_sulf": 2}, {"poly_hyd_sulf": 4, "dust": 1}),
         {"hcp": 2, "poly_hyd_sulf": 1, "dust": 2},
@@ -70,7 +70,7 @@ REGIONS: dict[Region, Nature] = {
     ),
     # Clay-bearing alluvial beds, feldspar-bearing floor, dune fields (Grant et al. 2008; Milliken and Bish 2010).
     "holden": Nature(
-        -27.6, -25.9, -36.0, -34.0, 5.0, 0.45, 0.15, 12, 0.14, 0.24, 1.2, 0.25,
+        -27.6, -25.9, -36.0, -34.0, 5.0, 0.45, 0.15, 6, 0.15, 0.16, 1.6, 0.35,
         {"plagioclase": 4, "hcp": 2, "basalt": 3},
         ({"fe_smectite": 4, "mg_smectite": 2}, {"mg_smectite": 3, "plagioclase": 2}),
         {"lcp": 2, "plagioclase": 3, "basalt": 2},
@@ -79,7 +79,7 @@ REGIONS: dict[Region, Nature] = {
     # Olivine and magnesium carbonate, clays of the delta, low-calcium pyroxene of the crust (Ehlmann et al. 2008; Goudge et al.
     # 2015; Horgan et al. 2020).
     "jezero": Nature(
-        18.0, 18.8, 77.2, 78.4, 5.0, 0.40, 0.20, 16, 0.06, 0.28, 1.6, 0.35,
+        18.0, 18.8, 77.2, 78.4, 5.0, 0.40, 0.20, 7, 0.07, 0.22, 2.2, 0.5,
         {"olivine": 2, "hcp": 3, "basalt": 2},
         ({"lcp": 3, "mg_smectite": 3}, {"mg_carbonate": 4, "olivine": 3}, {"mg_smectite": 3, "mg_carbonate": 2, "lcp": 1}),
         {"hcp": 3, "basalt": 3, "olivine": 1},
@@ -87,7 +87,7 @@ REGIONS: dict[Region, Nature] = {
     ),
     # Fe/Mg clays under Al clays, kaolinite and silica, a dark cap (Bishop et al. 2008; Noe Dobrea et al. 2010).
     "mawrth": Nature(
-        23.3, 24.6, -19.6, -18.4, 5.0, 0.25, 0.22, 16, 0.03, 0.32, 2.0, 0.40,
+        23.3, 24.6, -19.6, -18.4, 5.0, 0.25, 0.22, 6, 0.04, 0.42, 2.6, 0.5,
         {"fe_smectite": 3, "mg_smectite": 2, "plagioclase": 1},
         ({"fe_smectite": 5, "mg_smectite": 1}, {"fe_smectite": 3, "hydrated_silica": 2}, {"al_smectite": 3, "kaolinite": 3, "hydrated_silica": 1}),
         {"basalt": 4, "lcp": 2, "hcp": 1},
@@ -96,7 +96,7 @@ REGIONS: dict[Region, Nature] = {
     # Sulphates of two kinds in light layers, hematite and opal, walls of low-calcium pyroxene and olivine (Gendrin et al. 2005;
     # Weitz et al. 2015; Flahaut et al. 2012).
     "melas": Nature(
-        -10.5, -8.7, -78.0, -75.0, 9.0, 0.25, 0.05, 22, 0.12, 0.38, 0.4, 0.10,
+        -10.5, -8.7, -78.0, -75.0, 9.0, 0.25, 0.05, 9, 0.13, 0.50, 0.5, 0.15,
         {"lcp": 2, "hcp": 2, "basalt": 2, "poly_hyd_sulf": 1},
         ({"lcp": 3, "olivine": 1}, {"mono_hyd_sulf": 5, "hematite": 1}, {"poly_hyd_sulf": 4, "hydrated_silica": 2}, {"poly_hyd_sulf": 2, "hematite": 2, "dust": 1}),
         {"hcp": 2, "dust": 2, "basalt": 1},

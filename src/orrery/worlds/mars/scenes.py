@@ -33,11 +33,11 @@ Array = NDArray[np.float32]
 WHEN = datetime(2006, 11, 8, tzinfo=UTC)
 ASSETS = {name: f"{name}.tif" for name in ("ctx", "crism", "dem")}
 # The orbit is sun-synchronous near three in the afternoon: the sun stands in the west.
-SUN_AZIMUTH_DEG, SUN_INCIDENCE_DEG = (245.0, 300.0), (46.0, 62.0)
+SUN_AZIMUTH_DEG, SUN_INCIDENCE_DEG = (245.0, 300.0), (48.0, 64.0)
 # How the sun moves with the seasons: degrees of incidence and azimuth a day, and at most.
 SEASON_DEG_PER_DAY, SEASON_MOST_DEG = (0.08, 0.15), 10.0
-# Values are rounded to these steps of I/F, m: a quarter to half of the noise, so that the files pack well.
-CTX_STEP, CUBE_STEP, DEM_STEP_M = 2.0**-11, 2.0**-12, 0.5
+# Values are rounded to these steps, I/F and m: half of the noise of the quietest pixels, so that the files pack well.
+CTX_STEP, CUBE_STEP, DEM_STEP_M = 2.0**-11, 2.0**-11, 0.5
 # A stereo model's error (HRSC, 10 m vertical) is correlated over two postings.
 DEM_NOISE_M, DEM_BLUR_PX = 5.0, 1.0
 

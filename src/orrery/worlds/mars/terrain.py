@@ -13,7 +13,7 @@ from orrery.world_params import Region
 from orrery.worlds.common.craters import MARS, Craters, draw_craters
 from orrery.worlds.common.relief import self_affine
 from orrery.worlds.common.stamping import add_craters
-from orrery.worlds.mars.dunes import dune_cover, dune_height
+from orrery.worlds.mars.dunes import dune_cover, dune_waves, laid_dunes
 from orrery.worlds.mars.regions import REGIONS, Nature
 
 Array = NDArray[np.float32]
@@ -25,6 +25,8 @@ HURST = 0.8
 # Wind and creep have rounded the relief at this length; roughness below it comes extra.
 SMOOTHING_M = 40.0
 ROUGHNESS_HURST, ROUGHNESS_M = 0.6, 2.0
+# Outcrops are ragged: what weathering adds to the relief before beds are cut from it.
+FRAYED_M = 0.7
 # Slope of a bed over that of the relief it is cut from: resistant beds stand out as scarps, soft ones as benches.
 HARD, SOFT = (1.8, 3.6), (0.25, 0.8)
 FLOOR_SLOPE, SCARP_SLOPE, CAP_SLOPE = 0.25, 4.0, 0.2
@@ -67,6 +69,8 @@ def make_ground(region: Region, shape: tuple[int, int], gsd_m: float, seed: int,
     relief = nature.relief_m * self_affine(
         shape, gsd_m, HURST, stream(seed, "mars", name, "relief"), smoothing_m=SMOOTHING_M
     )
+    frayed = stream(seed, "mars", name, "frayed")
+    relief += FRAYED_M * self_affine(shape, gsd_m, 0.5, frayed, smoothing_m=gsd_m, longest_m=200)
     edges, rises = _strata(relief, nature, stream(seed, "mars", name, "strata"))
     height = np.interp(relief, edges, rises).astype(np.float32)
     bed = np.digitize(relief, edges[1:-1]).astype(np.int16)
@@ -81,10 +85,11 @@ def make_ground(region: Region, shape: tuple[int, int], gsd_m: float, seed: int,
     craters = _craters(nature, shape, gsd_m, stream(seed, "mars", name, "craters"))
     add_craters(height, gsd_m, craters)
     winds = stream(seed, "mars", name, "dunes")
-    cover = dune_cover(height, gsd_m, nature.dunes, winds)
-    height += cover * dune_height(shape, gsd_m, winds)
+    field = dune_cover(height, gsd_m, nature.dunes, winds)
+    sand_m, dunes = laid_dunes(field, dune_waves(shape, gsd_m, winds))
+    height += sand_m
     height -= height.mean(dtype=np.float64)
-    return Ground(height, bed, beds, cover, craters, gsd_m)
+    return Ground(height, bed, beds, dunes, craters, gsd_m)
 
 
 def _strata(relief: Array, nature: Nature, rng: np.random.Generator) -> tuple[Floats, Floats]:
@@ -102,9 +107,7 @@ def _strata(relief: Array, nature: Nature, rng: np.random.Generator) -> tuple[Fl
     return edges, np.concatenate([[0], np.cumsum(steps)])
 
 
-def _craters(
-    nature: Nature, shape: tuple[int, int], gsd_m: float, rng: np.random.Generator
-) -> Craters:
+def _craters(nature: Nature, shape: tuple[int, int], gsd_m: float, rng: np.random.Generator) -> Craters:
     """The craters of a region's surface."""
     extent = (shape[0] * gsd_m, shape[1] * gsd_m)
     smallest = SMALLEST_CRATER_PX * gsd_m

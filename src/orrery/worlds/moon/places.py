@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from affine import Affine
 
-from orrery.world_params import MoonParams, SiteParams, SunParams
 from orrery.raster.grid import RADIUS_M, Grid
 from orrery.seeds import stream
+from orrery.world_params import MoonParams, SiteParams, SunParams
 from orrery.worlds.common.maps import around, equirectangular
 from orrery.worlds.moon.terrain import KINDS
 
@@ -80,7 +80,9 @@ def lay_out(params: MoonParams, site: SiteParams, seed: int, ground: str) -> Pla
     left = round(longitude * math.cos(math.radians(latitude)) * metres_per_degree / step) * step
     top = round(latitude * metres_per_degree / step) * step
     gsd, width = params.gsd_m, 2 * params.strip_width_px - params.overlap_px
-    first = Grid(equirectangular("moon", latitude), Affine(gsd, 0, left, 0, -gsd, top), params.height_px, width)
+    first = Grid(
+        equirectangular("moon", latitude), Affine(gsd, 0, left, 0, -gsd, top), params.height_px, width
+    )
     apart = width - params.pair_overlap_px
     pairs = tuple(first.window(0, number * apart, *first.shape) for number in range(site.adjacent_pairs))
     reach_m = params.sldem.margin_m + params.sldem.max_offset_postings * step + SLACK_M

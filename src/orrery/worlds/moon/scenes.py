@@ -13,11 +13,11 @@ from tqdm import tqdm
 from orrery.files import replacing
 from orrery.instruments import nac
 from orrery.instruments.photometry import Sun
-from orrery.world_params import MoonParams, SiteParams, SunParams
 from orrery.raster import io
 from orrery.raster.grid import AffineMap, meridian_convergence_deg
 from orrery.raster.scene import write_scene
 from orrery.seeds import stream
+from orrery.world_params import MoonParams, SiteParams, SunParams
 from orrery.worlds.common.maps import coarser, random_map, sampled
 from orrery.worlds.moon import models, record
 from orrery.worlds.moon.places import DTM_POSTING_PX, Place, all_sites, lay_out

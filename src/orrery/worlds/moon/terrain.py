@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orrery.seeds import stream
-from orrery.worlds.moon.albedo import albedo
 from orrery.worlds.common.craters import MOON, draw_craters
 from orrery.worlds.common.relief import crater_wall, massif, self_affine
-from orrery.worlds.moon.rocks import add_rocks
 from orrery.worlds.common.stamping import add_craters
+from orrery.worlds.moon.albedo import albedo
+from orrery.worlds.moon.rocks import add_rocks
 
 Array = NDArray[np.float32]
 Kind = Literal["flat", "mountain", "wall"]

@@ -12,10 +12,10 @@ from orrery.errors import OrreryError
 from orrery.files import sha256
 from orrery.instruments import nac
 from orrery.params import validate
-from orrery.world_params import MoonParams
 from orrery.raster import io
 from orrery.raster.grid import AffineMap, check_body
 from orrery.raster.scene import Scene, read_scene
+from orrery.world_params import MoonParams
 from orrery.worlds.moon import make
 from orrery.worlds.moon.places import drawn_site
 

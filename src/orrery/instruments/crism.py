@@ -42,7 +42,8 @@ NOISE_SHARE = (0.012, 0.006, 0.004, 0.006, 0.006, 0.003, 0.003, 0.005, 0.02, 0.0
 # What destriping leaves of the columns' gains, and how many values are spikes ("garbage" of up to 1e4 is seen in archived cubes).
 STRIPE_SHARE = 0.008
 SPIKE_SHARE = 2e-4
-# An observation's frame: along the ground track, which the orbit of 93 degrees' inclination tilts from north.
+# An observation's frame lies along the ground track: on the day side northwards and, as the orbit is inclined by 93 degrees and
+# Mars turns below it, to the west by this angle.
 TRACK_TILT_DEG = (6.0, 12.0)
 # The gimbal looks ahead and back, so that a line at the ends is seen from farther away and is wider by this share.
 HOURGLASS = 0.12

@@ -108,8 +108,8 @@ def frame(shape: tuple[int, int], rng: np.random.Generator) -> tuple[Mask, Array
     rows, columns = np.indices(shape, np.float32)
     down, right = rows - (shape[0] - 1) / 2, columns - (shape[1] - 1) / 2
     half = min(shape) / 2 - 1
-    along = (down * math.cos(tilt) - right * math.sin(tilt)) / half
-    sideways = (right * math.cos(tilt) + down * math.sin(tilt)) / half
+    along = (down * math.cos(tilt) + right * math.sin(tilt)) / half
+    sideways = (right * math.cos(tilt) - down * math.sin(tilt)) / half
     # The tilted frame has to fit into the raster; its ends are the widest.
     length = 1 / (math.cos(tilt) + math.sin(tilt))
     width = length * (1 - crism.HOURGLASS * (1 - np.minimum(np.abs(along) / length, 1) ** 2))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import isfinite
@@ -16,6 +16,7 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio import DatasetReader
 from rasterio.crs import CRS
+from rasterio.enums import Interleaving
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window
 
@@ -65,25 +66,43 @@ class Source:
         Raises:
             OrreryError: these pixels are truncated or damaged.
         """
-        out = np.full((height, width), np.nan, np.float32)
+        values: Array = self.read_bands([self.band], row, column, height, width)[0]
+        return values
+
+    def read_bands(self, bands: Sequence[int], row: int, column: int, height: int, width: int) -> Array:
+        """(B, height, width) values of several bands; as `read`."""
+        out = np.full((len(bands), height, width), np.nan, np.float32)
+        together = len(bands) if self.pixel_interleaved else 1  # a block holds all bands, or one
         left, right = max(column, 0), min(column + width, self.grid.width)
         stop = min(row + height, self.grid.height)
-        rows = max(READ_PX // max(right - left, 1), 1)
-        for top in range(max(row, 0), stop if right > left else 0, rows):
-            bottom = min(top + rows, stop)
-            window = Window.from_slices((top, bottom), (left, right))
-            out[top - row : bottom - row, left - column : right - column] = self._values(window)
+        rows = max(READ_PX // max((right - left) * together, 1), 1)
+        for first in range(0, len(bands), together):
+            group = slice(first, first + together)
+            for top in range(max(row, 0), stop if right > left else 0, rows):
+                bottom = min(top + rows, stop)
+                window = Window.from_slices((top, bottom), (left, right))
+                part = out[group, top - row : bottom - row, left - column : right - column]
+                part[...] = self._values(bands[group], window)
         return out
 
-    def _values(self, window: Window) -> Array:
+    @property
+    def pixel_interleaved(self) -> bool:
+        """Whether all bands lie together in the file."""
+        return bool(self.dataset.interleaving == Interleaving.pixel)
+
+    def _values(self, bands: Sequence[int], window: Window) -> Array:
         """Special pixels as NaN, then scale and offset; radii become heights above the body's IAU sphere."""
         try:
-            raw = self.dataset.read(self.band, window=window, masked=True)
+            raw = self.dataset.read(list(bands), window=window, masked=True)
         except GDAL_ERRORS as error:
             raise damaged(self.path, reason(error, self.path)) from error
-        scale, offset = self.dataset.scales[self.band - 1], self.dataset.offsets[self.band - 1]
-        if self.body and abs(offset / RADIUS_M[self.body] - 1) < RADIUS_OFFSET_TOLERANCE:
-            offset -= RADIUS_M[self.body]
+        scale, offset = (
+            np.array([terms[band - 1] for band in bands])[:, None, None]
+            for terms in (self.dataset.scales, self.dataset.offsets)
+        )
+        if self.body:
+            radius = RADIUS_M[self.body]
+            offset = np.where(np.abs(offset / radius - 1) < RADIUS_OFFSET_TOLERANCE, offset - radius, offset)
         with np.errstate(over="ignore", invalid="ignore"):
             values = raw.data.astype(np.float64) * scale + offset
             values[_special(raw, self.dataset.driver)] = np.nan

@@ -26,7 +26,7 @@ from orrery.raster.shade import shade
 from orrery.stages import predict
 from orrery.systems.lunar_dtm.features import exposure_field, make_planes
 from orrery.systems.lunar_dtm.photoclinometry import Spectra
-from orrery.systems.lunar_dtm.pictures import save
+from orrery.systems.pictures import save
 from orrery.tracking.registry import load
 
 Array = NDArray[np.float32]

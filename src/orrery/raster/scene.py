@@ -117,7 +117,7 @@ def write_scene(
     identifier: str,
     assets: Mapping[str, str],
     grid: Grid,
-    sun_true_north: tuple[float, float],
+    sun_true_north: tuple[float, float] | None,
     properties: Mapping[str, Any],
     when: datetime,
     body: Body = "moon",
@@ -129,14 +129,17 @@ def write_scene(
         identifier: name of the scene.
         assets: name (`image_l`, `sldem`, …) -> file, relative to the folder.
         grid: of the first image; gives footprint, GSD and projection.
-        sun_true_north: azimuth clockwise from true north, and elevation, degrees.
+        sun_true_north: azimuth clockwise from true north, and elevation, degrees; None where nobody tells.
         properties: further ones, e.g. `orrery:kind`.
         when: time of the image, with a time zone; given, never "now", so that equal input is equal bytes.
         body: Solar System body.
     """
     footprint = grid.footprint()
     longitudes, latitudes = zip(*footprint["coordinates"][0], strict=True)
-    azimuth, elevation = sun_true_north
+    sun = {}
+    if sun_true_north is not None:
+        azimuth, elevation = sun_true_north
+        sun = {"view:sun_azimuth": round(azimuth % 360, 6), "view:sun_elevation": round(elevation, 6)}
     item = pystac.Item(
         identifier,
         footprint,
@@ -144,8 +147,7 @@ def write_scene(
         when,
         {
             "ssys:targets": [body.capitalize()],
-            "view:sun_azimuth": round(azimuth % 360, 6),
-            "view:sun_elevation": round(elevation, 6),
+            **sun,
             "gsd": round(grid.gsd_m, 6),
             "proj:wkt2": grid.crs.to_wkt(version="WKT2_2019"),
             "proj:shape": [grid.height, grid.width],

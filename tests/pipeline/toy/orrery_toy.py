@@ -14,7 +14,7 @@ from orrery.files import read_json, write_json, write_text
 from orrery.gates import ExpectationParams
 from orrery.params import Count, Positive, PromotionParams, Section
 from orrery.systems.base import Schedule, System
-from orrery.systems.lunar_dtm.pictures import Figure, save
+from orrery.systems.pictures import Figure, save
 
 
 class ToyVariant(Section):

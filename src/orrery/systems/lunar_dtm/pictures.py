@@ -5,16 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from orrery.files import replacing
 from orrery.instruments.photometry import Sun
 from orrery.raster.shade import shade
 from orrery.systems.lunar_dtm.aligned import AlignedScene
+from orrery.systems.pictures import save
 
 Array = NDArray[np.float32]
 ERROR_RANGE_M = 4.0
@@ -47,13 +45,6 @@ def scene_picture(scene: AlignedScene, coarse_m: Array, heights_m: Array, sigma_
         f"{scene.id}: {scene.kind}, {scene.gsd_m:g} m/px, {'twin' if truth is not None else 'real'}"
     )
     save(figure, path)
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Write a PNG with equal bytes for equal content."""
-    FigureCanvasAgg(figure)
-    with replacing(path) as temporary, mpl.rc_context({"svg.hashsalt": "orrery"}):
-        figure.savefig(temporary, dpi=70, metadata={"Software": None})
 
 
 def _gray(axis: Any, plane: Array, title: str) -> None:

@@ -1,0 +1,1 @@
+"""CRISM-like spectral bands from one CTX image: the task `mars-bands`."""

@@ -131,11 +131,25 @@ class TrackingParams(Section):
     wandb_project: str = "orrery"
 
 
+class OptimiserParams(Section):
+    """Optimiser, schedule and length of one training."""
+
+    steps: Count
+    batch_size: Count
+    learning_rate: Positive
+    weight_decay: NonNegative
+    schedule: Literal["cosine", "step", "constant"]
+    warmup_steps: Annotated[int, Field(ge=0)]
+    ema_decay: Annotated[float, Field(ge=0, lt=1)]
+    gradient_clip: Positive
+
+
 class ModelRef(Section):
     """One trained model of the pipeline: which variant of which system."""
 
     system: str
     variant: str
+    code: Annotated[str, Field(description="as the system's: DVC cannot look it up")]
 
 
 class GuardParams(Section):
@@ -234,6 +248,9 @@ def _check_models(params: Params, path: Path) -> None:
     """Every model must name a system and one of its variants: found here, not an hour into the pipeline."""
     for name, model in params.models.items():
         variants = params.systems.get(model.system, {}).get("variants", {})
+        if model.code != params.systems.get(model.system, {}).get("code"):
+            problem = f"models.{name}.code: not the `code` of systems.{model.system}"
+            raise OrreryError(problem, file=path, remedy="let both name the folder of the system's code")
         if model.variant not in variants or name != f"{model.system}-{model.variant}":
             raise OrreryError(
                 f"models.{name}: no variant {model.variant!r} of a system {model.system!r}, or the name is not theirs",

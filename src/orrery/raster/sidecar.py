@@ -79,9 +79,7 @@ def known_sun(source: Source, sidecar: Mapping[str, Any]) -> SunTrueNorth | None
 def _told(source: Source, sidecar: Mapping[str, Any]) -> dict[str, Any]:
     """Azimuth and elevation as the side-car, else the file's tags have them; None where neither has."""
     tags = {key.lower(): value for key, value in source.tags.items()}
-    return {
-        name: sidecar.get(f"view:{name}", tags.get(name)) for name in ("sun_azimuth", "sun_elevation")
-    }
+    return {name: sidecar.get(f"view:{name}", tags.get(name)) for name in ("sun_azimuth", "sun_elevation")}
 
 
 def _angle(value: object, name: str, file: Path) -> float:

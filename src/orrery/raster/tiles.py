@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from math import ceil
 from typing import Any
 
@@ -90,6 +91,19 @@ class BellAxis(Axis):
         place = (2 * np.arange(self.tile) + 1) / self.tile - 1
         bell = np.exp(-(place**2)) - (np.exp(-1) if self.tapered else 0)
         return np.asarray(bell, np.float32)
+
+
+def corners(shape: tuple[int, int], tile: tuple[int, int], overlap_px: int) -> list[tuple[int, int]]:
+    """Top-left pixels of the tiles that cover a (height, width) raster.
+
+    Raises:
+        OrreryError: the raster is smaller than a tile.
+    """
+    if shape[0] < tile[0] or shape[1] < tile[1]:
+        problem = f"a scene of {shape[0]} x {shape[1]} px is smaller than a patch of {tile[0]} x {tile[1]} px"
+        raise OrreryError(problem, file="params.yaml", remedy="lower the size under `patch`")
+    down, across = (Axis.over(size, part, overlap_px).starts for size, part in zip(shape, tile, strict=True))
+    return list(product(down, across))
 
 
 def _rise(length: int, overlap: int) -> NDArray[np.float64]:

@@ -12,9 +12,12 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
+
+from pydantic import Field
 
 from orrery.errors import OrreryError
+from orrery.gates.expectations import ExpectationParams
 from orrery.params import Params, PromotionParams, Section, validate
 
 if TYPE_CHECKING:
@@ -22,10 +25,26 @@ if TYPE_CHECKING:
     import pytorch_lightning as pl
     from torch import Tensor, nn
 
-    from orrery.gates import ExpectationParams
-
 GROUP = "orrery.systems"
-P = TypeVar("P", bound=Section)
+
+
+class SystemSection(Section):
+    """What every system's section of params.yaml has.
+
+    Attributes:
+        code: folder or file of the system's code, on which its stages depend.
+        gate: what is expected of the table that `align` returns, by name.
+        champion_variant: what is registered.
+        promotion: when a challenger becomes champion.
+    """
+
+    code: str
+    gate: Annotated[dict[str, ExpectationParams], Field(min_length=1)]
+    champion_variant: str
+    promotion: PromotionParams
+
+
+P = TypeVar("P", bound=SystemSection)
 
 
 @dataclass(frozen=True)
@@ -100,14 +119,6 @@ class System(ABC, Generic[P]):
     @abstractmethod
     def align(self, data: Path, out: Path, section: P, seed: int) -> pd.DataFrame:
         """Bring every scene of `data` onto one grid under `out`; return one row a pair of what was measured."""
-
-    @abstractmethod
-    def expectations(self, section: P) -> Mapping[str, ExpectationParams]:
-        """What the gate asks of that table."""
-
-    @abstractmethod
-    def rules(self, section: P) -> PromotionParams:
-        """When a challenger becomes champion."""
 
     @abstractmethod
     def patch(self, aligned: Path, out: Path, section: P, seed: int) -> None:

@@ -11,9 +11,8 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from orrery.files import read_json, write_json, write_text
-from orrery.gates import ExpectationParams
-from orrery.params import Count, Positive, PromotionParams, Section
-from orrery.systems.base import Schedule, System
+from orrery.params import Count, Positive, Section
+from orrery.systems.base import Schedule, System, SystemSection
 from orrery.systems.pictures import Figure, save
 
 
@@ -22,14 +21,11 @@ class ToyVariant(Section):
     steps: Count
 
 
-class ToyParams(Section):
+class ToyParams(SystemSection):
     align: dict[str, float]
-    gate: dict[str, ExpectationParams]
     patch: dict[str, float]
     split: dict[str, str]
-    champion_variant: str
     variants: dict[str, ToyVariant]
-    promotion: PromotionParams
 
 
 class Gain(nn.Module):
@@ -74,12 +70,6 @@ class Toy(System[ToyParams]):
         values = np.tile(np.loadtxt(data / "toy.txt").reshape(4, 6), (16, 16))
         np.save(out / "scene.npy", values)
         return pd.DataFrame([{"scene": "only", "pair": "none", "residual_px": float(values.min())}])
-
-    def expectations(self, section):
-        return section.gate
-
-    def rules(self, section):
-        return section.promotion
 
     def patch(self, aligned, out, section, seed):
         out.mkdir(parents=True, exist_ok=True)

@@ -1,1 +1,1 @@
-"""CRISM-like spectral bands from one CTX image: the task `mars-bands`."""
+"""CRISM bands in I/F from a CTX image."""

@@ -11,69 +11,88 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orrery.raster.windows import Windows
-from orrery.systems.mars_bands.tile import TAILS, Array, Statistics
+from orrery.systems.mars_bands.tile import Statistics
 
 Floats = NDArray[np.float64]
+TAIL = 1e-4  # the 0.01 and 99.99 percentiles of Apostnikova et al. 2022
 ROWS_AT_ONCE = 256
 
 
 @dataclass
-class _Moments:
-    """Number, mean and sum of squared deviations, merged block by block (Chan, Golub & LeVeque 1983, Am. Stat. 37:242)."""
+class _Sums:
+    """Number of values, and sums of their distances, and of the squares of these, from a value near their mean."""
 
+    near: float = 0.0
     count: int = 0
-    mean: float = 0.0
-    squares: float = 0.0
+    first: float = 0.0
+    second: float = 0.0
 
     def add(self, values: Floats) -> None:
-        mean = float(values.mean())
-        total, apart = self.count + values.size, mean - self.mean
-        self.squares += float(((values - mean) ** 2).sum()) + apart**2 * self.count * values.size / total
-        self.mean += apart * values.size / total
-        self.count = total
+        if not self.count:
+            self.near = float(values.mean())
+        apart = values - self.near
+        self.count += values.size
+        self.first += float(apart.sum())
+        self.second += float(apart @ apart)
+
+    def replace(self, values: Floats, by: float) -> None:
+        """Let some of the values have been another one."""
+        apart, new = values - self.near, by - self.near
+        self.first += float((new - apart).sum())
+        self.second += float((new**2 - apart**2).sum())
+
+    def moments(self) -> tuple[float, float]:
+        """Mean and standard deviation."""
+        mean = self.first / self.count
+        return self.near + mean, float(np.sqrt(max(self.second / self.count - mean**2, 0.0)))
 
 
 @dataclass
 class _Smallest:
-    """The `size` smallest of all values, which are more than any lower quantile needs."""
+    """The `size` smallest of all values, which are more than a quantile at `TAIL` needs."""
 
     size: int
     kept: Floats = field(default_factory=lambda: np.zeros(0))
 
     def add(self, values: Floats) -> None:
         if self.kept.size == self.size:
-            values = values[values < self.kept.max()]
-        both = np.concatenate([self.kept, values])
-        self.kept = np.partition(both, self.size - 1)[: self.size] if both.size > self.size else both
+            values = values[values < self.kept[-1]]
+        self.kept = np.sort(np.concatenate([self.kept, _lowest(values, self.size)]))[: self.size]
 
-    def quantile(self, share: float, count: int) -> float:
+    def quantile(self, count: int) -> float:
         """Linear between the two nearest of `count` values, as NumPy's."""
-        return float(np.interp(share * (count - 1), np.arange(self.kept.size), np.sort(self.kept)))
+        return float(np.interp(TAIL * (count - 1), np.arange(self.kept.size), self.kept))
+
+
+def _lowest(values: Floats, size: int) -> Floats:
+    return np.partition(values, size)[:size] if values.size > size else values
 
 
 def measure(source: Windows, advance: Callable[[int], Any]) -> Statistics | None:
-    """Statistics of all valid pixels, as `Statistics.of` gives them; None where there is none.
+    """Statistics of all valid pixels: low and high, then mean and standard deviation with what is beyond them cut off.
 
     Args:
         source: the image, read once from top to bottom.
         advance: told how many rows were read.
+
+    Returns:
+        None where no pixel is valid.
     """
     height, width = source.grid.shape
-    needed = ceil(TAILS[0] * height * width) + 2
-    moments, low, high = _Moments(), _Smallest(needed), _Smallest(needed)
+    needed = ceil(TAIL * height * width) + 2
+    sums, low, high = _Sums(), _Smallest(needed), _Smallest(needed)
     for row in range(0, height, ROWS_AT_ONCE):
         count = min(ROWS_AT_ONCE, height - row)
-        valid = _valid(source.read(row, 0, count, width))
+        values = source.read(row, 0, count, width)
+        valid = values[np.isfinite(values)].astype(np.float64)
         if valid.size:
-            moments.add(valid)
+            sums.add(valid)
             low.add(valid)
             high.add(-valid)
         advance(count)
-    if not moments.count:
+    if not sums.count:
         return None
-    quantiles = low.quantile(TAILS[0], moments.count), -high.quantile(1 - TAILS[1], moments.count)
-    return Statistics(moments.mean, float(np.sqrt(moments.squares / moments.count)), *quantiles)
-
-
-def _valid(values: Array) -> Floats:
-    return values[np.isfinite(values)].astype(np.float64)
+    least, most = low.quantile(sums.count), -high.quantile(sums.count)
+    sums.replace(low.kept[low.kept < least], least)
+    sums.replace(-high.kept[-high.kept > most], most)
+    return Statistics(*sums.moments(), least, most)

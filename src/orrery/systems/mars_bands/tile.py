@@ -1,4 +1,4 @@
-"""What a model of this system is given, and what is asked of it."""
+"""What a trained model is given: a part of an image, and what is known of the whole; and what is asked of it."""
 
 from __future__ import annotations
 
@@ -10,29 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
-TAILS = (1e-4, 1 - 1e-4)  # the 0.01 and 99.99 percentiles of Postnikova et al.
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """Of all valid pixels of one whole image, I/F.
+    """Of the valid pixels of a whole image, I/F.
 
     Attributes:
-        mean, standard_deviation: of all of them.
-        low, high: the 0.01 and 99.99 percentiles.
+        mean, standard_deviation: after values were cut off at low and high.
+        low, high: where outliers are cut off, the 0.01 and 99.99 percentiles.
     """
 
     mean: float
     standard_deviation: float
     low: float
     high: float
-
-    @classmethod
-    def of(cls, image: Array) -> Statistics:
-        """Of an image that is held whole; NaN is invalid, and some pixel must not be."""
-        valid = image[np.isfinite(image)].astype(np.float64)
-        low, high = np.quantile(valid, TAILS)
-        return cls(float(valid.mean()), float(valid.std()), float(low), float(high))
 
 
 @dataclass(frozen=True)
@@ -41,9 +33,9 @@ class Tile:
 
     Attributes:
         image: (H, W) I/F, NaN invalid.
-        dem_m: (H, W) heights, known everywhere; None for models that use none.
+        dem_m: (H, W) heights, m, where the model wants them.
         statistics: of the whole image.
-        gsd_m: pixel size.
+        gsd_m: pixel size, m.
     """
 
     image: Array
@@ -53,7 +45,7 @@ class Tile:
 
 
 class Bands(Protocol):
-    """A trained model."""
+    """A trained model, as `systems.mars_bands.model.BandsModel`."""
 
     @property
     def name(self) -> str:

@@ -1,7 +1,7 @@
-"""The U-Net of orrery-dtm: a residual elevation and its uncertainty from physical channels.
+"""A U-Net that works at half the image resolution inside (pixel unshuffle / shuffle).
 
-It works at half the image resolution inside (pixel unshuffle / shuffle), which makes it four times cheaper than a
-full-resolution U-Net of the same widths, and predicts two planes: elevation and log sigma.
+That makes it four times cheaper than a full-resolution U-Net of the same widths, at full output resolution. It is
+the network of orrery-dtm (elevation correction and log sigma) and the demo network of mars-bands.
 """
 
 from __future__ import annotations
@@ -17,35 +17,36 @@ from orrery.nets.blocks import ResidualBlock, conv_norm_relu
 
 
 class HalfResolutionUNet(nn.Module):
-    """U-Net over `channels` input planes.
+    """U-Net from `inputs` to `outputs` planes.
 
     Args:
-        channels: input planes.
+        inputs: input planes.
+        outputs: output planes.
         widths: feature widths from 1/2 resolution downwards; each further level halves the resolution.
     """
 
-    def __init__(self, channels: int, widths: Sequence[int] = (32, 48, 96, 128, 160)) -> None:
+    def __init__(self, inputs: int, outputs: int, widths: Sequence[int] = (32, 48, 96, 128, 160)) -> None:
         super().__init__()
-        self.stem = conv_norm_relu(channels * 4, widths[0])
+        self.stem = conv_norm_relu(inputs * 4, widths[0])
         pairs = list(pairwise(widths))
         self.down = nn.ModuleList(
             [ResidualBlock(widths[0], widths[0]), *(ResidualBlock(a, b, 2) for a, b in pairs)]
         )
         self.up = nn.ModuleList([conv_norm_relu(a + b, a) for a, b in reversed(pairs)])
         self.head = nn.Sequential(
-            conv_norm_relu(widths[0], widths[0]), nn.Conv2d(widths[0], 2 * 4, 3, padding=1)
+            conv_norm_relu(widths[0], widths[0]), nn.Conv2d(widths[0], outputs * 4, 3, padding=1)
         )
-        self._start_at_the_base()
+        self._start_near_zero()
 
-    def _start_at_the_base(self) -> None:
-        """Begin close to "no correction": small last weights, so that the base solution is the starting point."""
+    def _start_near_zero(self) -> None:
+        """Small last weights, so that training begins at "no correction", at the mean or at no preference."""
         last = self.head[-1]
         assert isinstance(last, nn.Conv2d)
         last.weight.data.mul_(0.1)
         nn.init.zeros_(last.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (N, channels, H, W) to (N, 2, H, W): elevation correction in px, log of sigma in px.
+        """Map (N, inputs, H, W) to (N, outputs, H, W).
 
         H and W must be multiples of 2 ** len(widths).
         """

@@ -1,0 +1,195 @@
+"""From I/F to what a network sees and predicts, and back.
+
+The paper's z-scores (none, global, by image, by patch; Appendix A.2) lose the way back to I/F wherever they use the statistics of
+the truth itself: a strip without CRISM has none. Here such a prediction is brought back with the means of its region's training
+scenes, which is the best that a user could do. `ratio` needs no such help: it predicts the logarithm of I/F over the CTX image as
+CRISM would resolve it, so that light, shade and absolute level come from the image itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from orrery.systems.mars_bands.tile import Statistics
+
+Array = NDArray[np.float32]
+Kind = Literal["none", "global", "image", "patch", "ratio"]
+DARKEST = 1e-3  # I/F: below it a logarithm would speak of noise alone
+CRISM_FWHM_M = 27.0  # 18 m detector elements convolved with the optics (Murchie et al. 2007, JGR 112, E05S03)
+SIGMA_PER_FWHM = 0.4247
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Mean and standard deviation of each band, (B,), and of the image, I/F (or their log ratio)."""
+
+    image_mean: float
+    image_deviation: float
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """One kind with the statistics of the training scenes.
+
+    Attributes:
+        kind: see the module.
+        overall: of all training scenes, I/F.
+        ratio: of the log ratio, for kind "ratio".
+        regions: of the training scenes of each region, I/F.
+    """
+
+    kind: Kind
+    overall: Moments
+    ratio: Moments
+    regions: Mapping[str, Moments]
+
+    def image(self, image: Array, statistics: Statistics) -> Array:
+        """(H, W) network input from (H, W) I/F; NaN becomes 0.
+
+        Args:
+            image: a part of the image.
+            statistics: of the whole image, or of this part for kind "patch".
+        """
+        if self.kind == "none":
+            plane = image
+        elif self.kind in ("image", "patch"):
+            plane = (image - statistics.mean) / max(statistics.standard_deviation, DARKEST)
+        elif self.kind == "global":
+            plane = (image - self.overall.image_mean) / self.overall.image_deviation
+        else:
+            plane = (logarithm(image) - self.ratio.image_mean) / self.ratio.image_deviation
+        return np.asarray(np.nan_to_num(plane), np.float32)
+
+    def target(self, bands: Array, base: Array, own: Moments) -> Array:
+        """(B, H, W) values to learn from (B, H, W) I/F; NaN stays.
+
+        Args:
+            bands: truth.
+            base: (H, W) image at CRISM's resolution, see `base_of`.
+            own: moments of the truth itself: of its image, or of its patch.
+        """
+        if self.kind == "none":
+            return bands
+        if self.kind == "ratio":
+            return _standard(logarithm(bands) - logarithm(base), self.ratio)
+        return _standard(bands, self.overall if self.kind == "global" else own)
+
+    def reflectance(self, values: Array, base: Array, region: str | None) -> Array:
+        """(B, H, W) I/F from predicted values: the inverse of `target`, exact for none, global and ratio."""
+        if self.kind == "none":
+            return values
+        if self.kind == "ratio":
+            return np.asarray(np.exp(_raw(values, self.ratio)) * np.maximum(base, DARKEST), np.float32)
+        return _raw(values, self._moments(region))
+
+    def spread(self, sigma: Array, reflectance: Array, region: str | None) -> Array:
+        """(B, H, W) 1-sigma in I/F from that of predicted values."""
+        if self.kind == "none":
+            return sigma
+        if self.kind == "ratio":
+            return sigma * _column(self.ratio.deviation) * reflectance
+        return sigma * _column(self._moments(region).deviation)
+
+    def _moments(self, region: str | None) -> Moments:
+        known = self.regions.get(region or "")
+        return known if known is not None and self.kind in ("image", "patch") else self.overall
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Normalisation:
+        """The inverse of `to_dict`."""
+        regions = {name: moments_of(moments) for name, moments in content["regions"].items()}
+        return cls(content["kind"], moments_of(content["overall"]), moments_of(content["ratio"]), regions)
+
+
+def picked(normalisation: Normalisation, bands: Sequence[int]) -> Normalisation:
+    """The same for some of its bands."""
+
+    regions = {name: of_bands(moments, bands) for name, moments in normalisation.regions.items()}
+    overall, ratio = (of_bands(moments, bands) for moments in (normalisation.overall, normalisation.ratio))
+    return replace(normalisation, overall=overall, ratio=ratio, regions=regions)
+
+
+def of_bands(moments: Moments, bands: Sequence[int]) -> Moments:
+    """The same for some bands."""
+    mean, deviation = (tuple(values[band] for band in bands) for values in (moments.mean, moments.deviation))
+    return replace(moments, mean=mean, deviation=deviation)
+
+
+def base_of(image: Array, gsd_m: float) -> Array:
+    """(H, W) image as CRISM would resolve it; NaN where the image is invalid, which has no weight."""
+    sigma = CRISM_FWHM_M * SIGMA_PER_FWHM / gsd_m
+    valid = np.isfinite(image)
+    weight = ndimage.gaussian_filter(valid.astype(np.float32), sigma)
+    smooth = ndimage.gaussian_filter(np.where(valid, image, 0).astype(np.float32), sigma)
+    return np.where(valid, smooth / np.maximum(weight, DARKEST), np.nan).astype(np.float32)
+
+
+def statistics_of(image: Array) -> Statistics:
+    """Of an image or patch, (H, W) I/F."""
+    low, high = np.nanpercentile(image, [0.01, 99.99])
+    kept = np.clip(image, low, high)
+    return Statistics(float(np.nanmean(kept)), float(np.nanstd(kept)), float(low), float(high))
+
+
+class Sums:
+    """Running sums that moments are made of."""
+
+    def __init__(self) -> None:
+        self.count, self.first, self.second = 0, np.zeros(1), np.zeros(1)
+
+    def add(self, image: Array, bands: Array) -> None:
+        """Add (N,) image values and (B, N) bands, all valid."""
+        stacked = np.concatenate([image[None], bands]).astype(np.float64)
+        self.count += stacked.shape[1]
+        self.first = self.first + stacked.sum(1)
+        self.second = self.second + (stacked**2).sum(1)
+
+    def moments(self) -> Moments:
+        """Of everything that was added."""
+        mean = self.first / max(self.count, 1)
+        deviation = np.sqrt(np.maximum(self.second / max(self.count, 1) - mean**2, DARKEST**2))
+        spread = tuple(float(value) for value in deviation[1:])
+        return Moments(float(mean[0]), float(deviation[0]), tuple(float(value) for value in mean[1:]), spread)
+
+
+def moments(image: Array, bands: Array) -> Moments:
+    """Of (H, W) image and (B, H, W) bands where all are valid."""
+    valid = np.isfinite(image) & np.isfinite(bands).all(0)
+    sums = Sums()
+    sums.add(image[valid], bands[:, valid])
+    return sums.moments()
+
+
+def logarithm(values: Array) -> Array:
+    """Natural logarithm of I/F, from `DARKEST` on."""
+    return np.asarray(np.log(np.maximum(values, DARKEST)), np.float32)
+
+
+def _standard(values: Array, by: Moments) -> Array:
+    return np.asarray((values - _column(by.mean)) / _column(by.deviation), np.float32)
+
+
+def _raw(values: Array, by: Moments) -> Array:
+    return np.asarray(values * _column(by.deviation) + _column(by.mean), np.float32)
+
+
+def _column(numbers: tuple[float, ...]) -> Array:
+    return np.asarray(numbers, np.float32)[:, None, None]
+
+
+def moments_of(content: Mapping[str, Any]) -> Moments:
+    """From plain data."""
+    mean, deviation = tuple(content["mean"]), tuple(content["deviation"])
+    return Moments(content["image_mean"], content["image_deviation"], mean, deviation)

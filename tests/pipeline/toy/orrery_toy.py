@@ -7,13 +7,14 @@ import numpy as np
 import pandas as pd
 import pytorch_lightning as pl
 import torch
+from matplotlib.figure import Figure
 from torch import nn
 from torch.utils.data import DataLoader
 
+from orrery.figures import save
 from orrery.files import read_json, write_json, write_text
 from orrery.params import Count, Positive, Section
 from orrery.systems.base import Schedule, System, SystemSection
-from orrery.systems.pictures import Figure, save
 
 
 class ToyVariant(Section):

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from orrery.figures import save
 from orrery.instruments.photometry import Sun
 from orrery.raster.cog import write_cog
 from orrery.raster.dem import Dem
@@ -22,7 +23,7 @@ from orrery.raster.shade import hillshade_u8, shade, slope_deg
 from orrery.raster.windows import Placed, coarser, reduced
 from orrery.systems.item import write_item
 from orrery.systems.lunar_dtm.inputs import Image
-from orrery.systems.pictures import QUICKLOOK_PX, colour, gray, panels, save
+from orrery.systems.quicklook import QUICKLOOK_PX, colour, gray, panels
 
 Array = NDArray[np.float32]
 UNITS = {"elevation_m": "m", "sigma_m": "m", "valid": "", "hillshade": "", "slope_deg": "degree"}

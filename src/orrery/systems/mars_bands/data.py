@@ -20,10 +20,10 @@ from orrery.optimisation import SeededBatches
 from orrery.systems.mars_bands.normalisation import (
     Moments,
     Normalisation,
+    fitted,
     moments,
     moments_of,
     of_bands,
-    picked,
     statistics_of,
 )
 from orrery.systems.mars_bands.params import VariantParams
@@ -36,8 +36,8 @@ HEIGHT_SCALE_M = 100.0  # relief within a patch, about
 
 def normalisation_of(root: Path, variant: VariantParams, kept_nm: list[float]) -> Normalisation:
     """The variant's normalisation with the statistics that the patch stage wrote, for the variant's bands."""
-    content = read_json(root / "statistics.json")
-    return picked(Normalisation.from_dict({**content, "kind": variant.normalisation}), places(variant, kept_nm))
+    statistics = read_json(root / "statistics.json")
+    return fitted(variant.normalisation, statistics, places(variant, kept_nm), variant.leave_out)
 
 
 def places(variant: VariantParams, kept_nm: list[float]) -> list[int]:
@@ -59,9 +59,12 @@ class PatchDataset(Dataset[Batch]):
 
     def __init__(self, root: Path, subset: str, variant: VariantParams, kept_nm: list[float]) -> None:
         index = pd.read_parquet(root / "index.parquet")
-        self.index = index[index["set"] == subset].reset_index(drop=True)
+        wanted = (index["set"] == subset) & ~(index["region"].isin(variant.leave_out) & (subset == "train"))
+        self.index = index[wanted].reset_index(drop=True)
         if self.index.empty:
-            raise OrreryError(f"no patches of the set {subset!r}", file=root, remedy="check the split, run patch again")
+            raise OrreryError(
+                f"no patches of the set {subset!r}", file=root, remedy="check the split, run patch again"
+            )
         self.root, self.variant, self.bands = root, variant, places(variant, kept_nm)
         self.placement = variant.placement if subset == "train" else "local"
         self.normalisation = normalisation_of(root, variant, kept_nm)
@@ -95,6 +98,10 @@ class PatchDataset(Dataset[Batch]):
             planes["bands"] = shard.get_slice(f"bands-{self.placement}")[row["position"]][self.bands]
         return planes
 
+    def gsd_m(self, number: int) -> float:
+        """Pixel size of a patch, m."""
+        return float(self.index.iloc[number]["gsd_m"])
+
     def own(self, number: int, image: Array, bands: Array) -> tuple[Statistics, Moments]:
         """Statistics of the whole scene, or of the patch where the variant normalises by patch."""
         if self.variant.normalisation == "patch":
@@ -114,7 +121,9 @@ class PatchData(pl.LightningDataModule):
         workers: loader processes.
     """
 
-    def __init__(self, root: Path, variant: VariantParams, kept_nm: list[float], seed: int, workers: int = 0) -> None:
+    def __init__(
+        self, root: Path, variant: VariantParams, kept_nm: list[float], seed: int, workers: int = 0
+    ) -> None:
         super().__init__()
         self.root, self.variant, self.kept_nm, self.seed, self.workers = root, variant, kept_nm, seed, workers
         self.first_step = 0

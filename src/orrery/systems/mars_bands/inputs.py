@@ -68,7 +68,8 @@ def opened(
         dem: heights in m; it is not read for a model that uses none.
         uses_dem: whether the model wants heights.
         scale: factor that makes the image's values I/F.
-        image_band, dem_band: counted from 1.
+        image_band: counted from 1.
+        dem_band: counted from 1.
 
     Raises:
         OrreryError: a file is unreadable, of another body or in degrees; the model wants a DEM and there is none, or it does

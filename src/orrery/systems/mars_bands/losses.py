@@ -99,7 +99,9 @@ TERMS: dict[LossName, Callable[[Prediction], Tensor]] = {
 }
 
 
-def weighted(prediction: Prediction, weights: Mapping[LossName, float]) -> tuple[Tensor, dict[LossName, Tensor]]:
+def weighted(
+    prediction: Prediction, weights: Mapping[LossName, float]
+) -> tuple[Tensor, dict[LossName, Tensor]]:
     """The weighted sum of the terms named in `weights`, and each term by itself, unweighted."""
     terms = {name: TERMS[name](prediction) for name, weight in weights.items() if weight > 0}
     return torch.stack([weights[name] * term for name, term in terms.items()]).sum(), terms

@@ -9,7 +9,7 @@ CRISM would resolve it, so that light, shade and absolute level come from the im
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -19,6 +19,7 @@ from scipy import ndimage
 from orrery.systems.mars_bands.tile import Statistics
 
 Array = NDArray[np.float32]
+Floats = NDArray[np.float64]
 Kind = Literal["none", "global", "image", "patch", "ratio"]
 DARKEST = 1e-3  # I/F: below it a logarithm would speak of noise alone
 CRISM_FWHM_M = 27.0  # 18 m detector elements convolved with the optics (Murchie et al. 2007, JGR 112, E05S03)
@@ -113,14 +114,6 @@ class Normalisation:
         return cls(content["kind"], moments_of(content["overall"]), moments_of(content["ratio"]), regions)
 
 
-def picked(normalisation: Normalisation, bands: Sequence[int]) -> Normalisation:
-    """The same for some of its bands."""
-
-    regions = {name: of_bands(moments, bands) for name, moments in normalisation.regions.items()}
-    overall, ratio = (of_bands(moments, bands) for moments in (normalisation.overall, normalisation.ratio))
-    return replace(normalisation, overall=overall, ratio=ratio, regions=regions)
-
-
 def of_bands(moments: Moments, bands: Sequence[int]) -> Moments:
     """The same for some bands."""
     mean, deviation = (tuple(values[band] for band in bands) for values in (moments.mean, moments.deviation))
@@ -143,25 +136,62 @@ def statistics_of(image: Array) -> Statistics:
     return Statistics(float(np.nanmean(kept)), float(np.nanstd(kept)), float(low), float(high))
 
 
+@dataclass
 class Sums:
-    """Running sums that moments are made of."""
+    """Running sums over pixels of an image and its bands, (1 + B,), which moments are made of."""
 
-    def __init__(self) -> None:
-        self.count, self.first, self.second = 0, np.zeros(1), np.zeros(1)
+    count: int = 0
+    first: Floats = field(default_factory=lambda: np.zeros(1))
+    second: Floats = field(default_factory=lambda: np.zeros(1))
 
     def add(self, image: Array, bands: Array) -> None:
         """Add (N,) image values and (B, N) bands, all valid."""
         stacked = np.concatenate([image[None], bands]).astype(np.float64)
-        self.count += stacked.shape[1]
-        self.first = self.first + stacked.sum(1)
-        self.second = self.second + (stacked**2).sum(1)
+        self.join(Sums(stacked.shape[1], stacked.sum(1), (stacked**2).sum(1)))
+
+    def join(self, other: Sums) -> None:
+        """Add what others have added up."""
+        self.count += other.count
+        self.first, self.second = self.first + other.first, self.second + other.second
 
     def moments(self) -> Moments:
         """Of everything that was added."""
         mean = self.first / max(self.count, 1)
         deviation = np.sqrt(np.maximum(self.second / max(self.count, 1) - mean**2, DARKEST**2))
-        spread = tuple(float(value) for value in deviation[1:])
-        return Moments(float(mean[0]), float(deviation[0]), tuple(float(value) for value in mean[1:]), spread)
+        return Moments(
+            float(mean[0]), float(deviation[0]), tuple(mean[1:].tolist()), tuple(deviation[1:].tolist())
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return {"count": self.count, "first": self.first.tolist(), "second": self.second.tolist()}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Sums:
+        """The inverse of `to_dict`."""
+        return cls(content["count"], np.asarray(content["first"]), np.asarray(content["second"]))
+
+
+def fitted(
+    kind: Kind, statistics: Mapping[str, Any], bands: Sequence[int], leave_out: Sequence[str]
+) -> Normalisation:
+    """A normalisation for some bands from the regions that are trained on.
+
+    Args:
+        kind: see the module.
+        statistics: region -> {"reflectance", "ratio"}: `Sums.to_dict` of its training scenes, for all bands.
+        bands: positions of the bands wanted.
+        leave_out: regions that are not trained on.
+    """
+    overall, ratio = Sums(), Sums()
+    regions: dict[str, Moments] = {}
+    for region, sums in statistics.items():
+        if region not in leave_out:
+            own = Sums.from_dict(sums["reflectance"])
+            overall.join(own)
+            ratio.join(Sums.from_dict(sums["ratio"]))
+            regions[region] = of_bands(own.moments(), bands)
+    return Normalisation(kind, of_bands(overall.moments(), bands), of_bands(ratio.moments(), bands), regions)
 
 
 def moments(image: Array, bands: Array) -> Moments:

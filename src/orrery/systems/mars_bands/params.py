@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from orrery.params import Count, Fraction, NonNegative, OptimiserParams, Positive, Section
+from orrery.params import Fraction, NonNegative, OptimiserParams, Positive, Section
 from orrery.systems.base import SystemSection
 from orrery.systems.mars_bands.align import AlignParams
 from orrery.systems.mars_bands.losses import LossName
@@ -61,6 +61,7 @@ class VariantParams(Section):
         normalisation: "none", "global", "image" and "patch" are the paper's z-scores; "ratio" predicts the logarithm of
             I/F over the CTX image at CRISM's resolution, which has an inverse and cancels light and shade.
         masking: "valid" takes the mean over valid pixels; "diluted" over all, invalid ones zero, as the paper does.
+        leave_out: regions that it is not trained on, for the regional hold-out.
         placement: where the cube lies in training: not aligned, after the global stage, aligned, or (twin) in truth.
     """
 
@@ -70,6 +71,7 @@ class VariantParams(Section):
     normalisation: Literal["none", "global", "image", "patch", "ratio"]
     masking: Literal["valid", "diluted"] = "valid"
     placement: Placement = "local"
+    leave_out: list[str] = Field(default_factory=list)
     dem: bool = False
     losses: dict[LossName, NonNegative]
     optimiser: OptimiserParams
@@ -88,7 +90,9 @@ class MarsParams(SystemSection):
     def _variants_are_served(self) -> MarsParams:
         for name, variant in self.variants.items():
             if variant.placement not in self.patch.placements:
-                raise ValueError(f"variants.{name}.placement: {variant.placement!r} is not among patch.placements")
+                raise ValueError(
+                    f"variants.{name}.placement: {variant.placement!r} is not among patch.placements"
+                )
             for band in variant.bands:
                 if min(abs(band - kept) for kept in self.patch.wavelengths_nm) > 1.0:
                     raise ValueError(f"variants.{name}.bands: {band} nm is not among patch.wavelengths_nm")

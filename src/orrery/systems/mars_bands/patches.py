@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -47,8 +46,8 @@ def make_patches(aligned: Path, out: Path, params: MarsParams) -> None:
                 planes = scene_planes(scene, params.patch)
                 rows.extend(_write(scene, planes, sets[scene.id], temporary, params.patch))
                 bands = planes[f"bands-{params.patch.placements[0]}"]
-                own = {"image": statistics_of(planes["image"]), "bands": moments(planes["image"], bands)}
-                whole[scene.id] = {name: asdict(value) for name, value in own.items()}
+                own = moments(planes["image"], bands)
+                whole[scene.id] = {"image": asdict(statistics_of(planes["image"])), "bands": asdict(own)}
                 if sets[scene.id] == "train":
                     samples.append((scene.region, planes))
         write_json(temporary / "statistics.json", statistics(samples, params.patch))
@@ -86,26 +85,24 @@ def clip(plane: Array, params: ClipParams) -> Array:
 
 
 def statistics(samples: Sequence[tuple[str, Mapping[str, Array]]], params: PatchParams) -> dict[str, Any]:
-    """Moments of the training scenes, for every band of `params.wavelengths_nm`, in the first placement.
+    """Sums over the training scenes of each region, for every band, in the first placement: see `normalisation.fitted`.
 
     Args:
         samples: region and planes of each scene.
         params: which bands and placements there are.
-
-    Returns:
-        ``overall``, ``ratio`` (of the log ratio) and ``regions``: region -> moments, as plain data.
     """
-    overall, ratio, regions = Sums(), Sums(), defaultdict[str, Sums](Sums)
+    regions: dict[str, dict[str, Sums]] = {}
     for region, planes in samples:
         bands = planes[f"bands-{params.placements[0]}"]
         valid = np.isfinite(bands).all(0) & np.isfinite(planes["image"])
         image, base, cube = planes["image"][valid], planes["base"][valid], bands[:, valid]
-        overall.add(image, cube)
-        regions[region].add(image, cube)
-        ratio.add(logarithm(image), logarithm(cube) - logarithm(base))
-    found = {"overall": overall, "ratio": ratio}
-    plain = {name: asdict(sums.moments()) for name, sums in found.items()}
-    return plain | {"regions": {name: asdict(regions[name].moments()) for name in sorted(regions)}}
+        sums = regions.setdefault(region, {"reflectance": Sums(), "ratio": Sums()})
+        sums["reflectance"].add(image, cube)
+        sums["ratio"].add(logarithm(image), logarithm(cube) - logarithm(base))
+    return {
+        region: {name: each.to_dict() for name, each in sums.items()}
+        for region, sums in sorted(regions.items())
+    }
 
 
 def _write(

@@ -108,7 +108,8 @@ def predict(
         dem: heights in m, for models that use them.
         stride: in place of `params.stride_divisor`.
         scale: factor that makes the image's values I/F.
-        image_band, dem_band: counted from 1.
+        image_band: counted from 1.
+        dem_band: counted from 1.
         progress: show a bar.
 
     Raises:
@@ -158,13 +159,13 @@ def one_image(images: Sequence[Path]) -> Path:
 
 def _summary(store: RowStore, out: Path) -> ProductSummary:
     """Exact count; the medians of every 16th row."""
-    bands = band_names(store.planes)
-    valid, samples = 0, {name: [] for name in bands}  # type: dict[str, list[Any]]
+    valid = 0
+    samples: dict[str, list[Any]] = {name: [] for name in band_names(store.planes)}
     for row in range(0, store.grid.height, ROWS_AT_ONCE):
         stop = min(row + ROWS_AT_ONCE, store.grid.height)
         valid += int(store.rows(row, stop, VALID).sum())
-        for name in bands:
-            samples[name].append(store.rows(row, stop, name)[::16].ravel())
+        for name, parts in samples.items():
+            parts.append(store.rows(row, stop, name)[::16].ravel())
     if not valid:
         raise OrreryError(
             "the model gave no valid value", file=out, remedy="check the image, and the DEM under it"

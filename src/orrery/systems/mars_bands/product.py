@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from orrery.figures import save
 from orrery.files import replacing
 from orrery.raster.cog import write_cog
 from orrery.raster.grid import Grid
@@ -19,17 +20,13 @@ from orrery.raster.rows import Plane, RowStore
 from orrery.raster.scene import ITEM
 from orrery.raster.windows import reduced
 from orrery.systems.item import write_item
+from orrery.systems.mars_bands.composites import NAMES, composites_of, stretched
 from orrery.systems.mars_bands.inputs import Strip
 from orrery.systems.mars_bands.tile import Statistics
 from orrery.systems.mars_bands.whole_image import VALID
-from orrery.systems.pictures import QUICKLOOK_PX, colour, gray, panels, save
+from orrery.systems.quicklook import QUICKLOOK_PX, colour, gray, panels
 
 Array = NDArray[np.float32]
-# Enhanced visible and false (infrared) colour, nm: red, green, blue (Viviano-Beck et al. 2014, JGR Planets 119, 1403).
-COMPOSITES = {"evc": (592.35, 533.74, 442.63), "fc": (2503.12, 1500.03, 1079.96)}
-COMPOSITE_NAMES = {"evc": "enhanced visible colour", "fc": "false colour"}
-TOLERANCE_NM = 8.0  # a little more than the step of CRISM's bands
-SIGMAS = 3.0
 PICTURE_PX = 4096  # longest side of evc.png and fc.png
 ROWS_AT_ONCE = 256
 SIGMA, CONFIDENCE = "sigma ", "confidence "
@@ -97,7 +94,10 @@ def _makers(store: RowStore, content: Content) -> dict[str, Callable[[Path], Non
         name: _cog_maker(store, planes, content.tags) for name, planes in groups.items() if planes
     }
     makers["valid.tif"] = lambda path: _write_mask(store, content.tags, path)
-    composites = composites_of(bands, content.wavelengths_nm)
+    composites = {
+        name: [bands[index] for index in order]
+        for name, order in composites_of(content.wavelengths_nm).items()
+    }
     for name, planes in composites.items():
         makers[f"{name}.png"] = _picture_maker(store, planes)
     makers["quicklook.png"] = lambda path: _quicklook(store, content, composites, path)
@@ -115,32 +115,9 @@ def _picture_maker(store: RowStore, planes: Sequence[str]) -> Callable[[Path], N
     return lambda path: write_picture(stretched(small(store, planes, factor)), path)
 
 
-def composites_of(names: Sequence[str], wavelengths_nm: Sequence[float]) -> dict[str, list[str]]:
-    """Composite -> its red, green and blue band, for those whose bands are all there."""
-    found = {}
-    for composite, wanted in COMPOSITES.items():
-        distance = np.abs(np.subtract.outer(np.array(wanted), np.asarray(wavelengths_nm, float)))
-        if (distance.min(axis=1) <= TOLERANCE_NM).all():
-            found[composite] = [names[index] for index in distance.argmin(axis=1)]
-    return found
-
-
 def small(store: RowStore, planes: Sequence[str], factor: int) -> Array:
     """(P, h, w) means of blocks of a store's planes."""
     return np.stack([reduced(Plane(store, name), factor).values for name in planes])
-
-
-def stretched(colours: Array) -> NDArray[np.uint8]:
-    """(H, W, 4) red, green, blue and opacity of (3, H, W) bands: each from mean - 3 to mean + 3 standard deviations."""
-    valid = np.isfinite(colours).all(axis=0)
-    out = np.zeros((*valid.shape, 4), np.uint8)
-    for channel, band in enumerate(colours):
-        known = band[valid].astype(np.float64)
-        if known.size:
-            low, span = known.mean() - SIGMAS * known.std(), max(2 * SIGMAS * known.std(), 1e-12)
-            out[valid, channel] = np.rint(np.clip((known - low) / span, 0, 1) * 255)
-    out[valid, 3] = 255
-    return out
 
 
 def write_picture(pixels: NDArray[np.uint8], path: Path) -> None:
@@ -172,7 +149,7 @@ def _quicklook(store: RowStore, content: Content, composites: Mapping[str, list[
     for name, planes in composites.items():
         axis = next(rest)
         axis.imshow(stretched(small(store, planes, factor)))
-        axis.set_title(f"predicted {COMPOSITE_NAMES[name]}")
+        axis.set_title(f"predicted, {NAMES[name]}")
         axis.set_axis_off()
     if not composites:
         gray(next(rest), small(store, bands[:1], factor)[0], f"predicted {bands[0]}")

@@ -1,28 +1,16 @@
-"""Pictures with units: what the systems' quicklooks and reports share."""
+"""The quicklook of a product: maps side by side, with their units."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from orrery.files import replacing
 from orrery.raster.grid import Grid
 
 Array = NDArray[np.float32]
 QUICKLOOK_PX = 700  # longest side of a map in a quicklook
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Write a PNG with equal bytes for equal content."""
-    FigureCanvasAgg(figure)
-    with replacing(path) as temporary, mpl.rc_context({"svg.hashsalt": "orrery"}):
-        figure.savefig(temporary, dpi=70, metadata={"Software": None})
 
 
 def panels(grid: Grid, count: int = 6) -> tuple[Figure, list[Axes]]:

@@ -31,6 +31,11 @@ from orrery.raster.resampling import to_metres
 LOWEST_VALID = -3.402822e38
 # Valid DN of ISIS integers; those below and above are null and saturations (SpecialPixel.h of USGS ISIS).
 ISIS_VALID_DN = {"uint8": (1, 254), "uint16": (3, 65522), "int16": (-32752, 32767), "uint32": (3, 4294967282)}
+METRIC_CRS: dict[Body, str] = {
+    "moon": "IAU_2015:30110",
+    "mars": "IAU_2015:49910",
+    "jupiter": "IAU_2015:59910",
+}  # equirectangular, for remedies
 LABELS = (".lbl", ".xml")  # detached ones of PDS3 and PDS4
 READ_PX = 2**22  # per GDAL read, which needs several times the memory of the result
 LARGEST_WHOLE_PX = 2**30  # 4 GiB; whoever works with more reads by windows
@@ -169,7 +174,7 @@ def _opened(path: Path, body: Body | None, band: int, *, degrees_allowed: bool =
         grid = _checked_grid(dataset, band, path)
         if body:
             check_body(grid.crs, body, path)
-            _check_geometry(grid, path, degrees_allowed=degrees_allowed)
+            _check_geometry(grid, body, path, degrees_allowed=degrees_allowed)
         yield Source(path, dataset, band, grid, body)
 
 
@@ -216,7 +221,7 @@ def _remedy(path: Path) -> str:
     return "fetch or export it again"
 
 
-def _check_geometry(grid: Grid, path: Path, *, degrees_allowed: bool) -> None:
+def _check_geometry(grid: Grid, body: Body, path: Path, *, degrees_allowed: bool) -> None:
     """Refuse a geotransform that places no pixel, and degrees where metres are needed."""
     t = grid.transform
     if not all(isfinite(number) for number in t) or t.determinant == 0 or t.is_identity:
@@ -229,7 +234,7 @@ def _check_geometry(grid: Grid, path: Path, *, degrees_allowed: bool) -> None:
         raise OrreryError(
             "lies on a grid of degrees, where metres are needed",
             file=path,
-            remedy="project it first, e.g. gdalwarp -t_srs IAU_2015:30110 IN OUT",
+            remedy=f"project it first, e.g. gdalwarp -t_srs {METRIC_CRS[body]} IN OUT",
         )
 
 

@@ -1,8 +1,8 @@
 """Tiles with overlap over a raster of any size, and their blending one band of rows at a time.
 
-Each tile is weighted by a trapezoid in each direction: it rises linearly over the overlap with the tile before it, falls
-over the overlap with the next one, and keeps its full weight at the raster's border. Running sums hold only the rows
-that a later tile can still reach.
+Each tile is weighted in each direction by a trapezoid, which rises linearly over the overlap with the tile before it, falls
+over the overlap with the next one, and keeps its full weight at the raster's border; or by a bell. Running sums hold only
+the rows that a later tile can still reach.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Axis:
 
     def finished(self, index: int) -> int:
         """Pixels from the start that no tile after `index` reaches."""
-        return self.starts[index + 1] if index + 1 < len(self.starts) else self.size
+        return max(self.starts[index + 1], 0) if index + 1 < len(self.starts) else self.size
 
     def weights(self, index: int) -> Array:
         """(tile,) trapezoid of one tile, in (0, 1]; the weights of two overlapping tiles add up to 1."""
@@ -65,6 +65,32 @@ class Axis:
         if index + 1 < len(self.starts):
             ramps[1] = _rise(self.tile, start + self.tile - self.starts[index + 1])[::-1]
         return np.asarray(ramps.min(axis=0), np.float32)
+
+
+@dataclass(frozen=True)
+class BellAxis(Axis):
+    """Tiles of one size at a stride of a fraction of it, under a Gaussian; the outer ones reach beyond the raster.
+
+    So every pixel is the mean of as many tiles as every other, at the raster's edge too.
+
+    Attributes:
+        tapered: lower the Gaussian until it begins and ends at 0. Left alone it begins at 0.37 (Postnikova et al.: exp(-r^2)
+            with r from -1 to 1), and two tiles that disagree leave a step where one begins.
+    """
+
+    tapered: bool = True
+
+    @classmethod
+    def strided(cls, size: int, tile: int, divisor: int, *, tapered: bool = True) -> BellAxis:
+        """Cover `size` pixels by tiles at a stride of `tile` / `divisor` pixels, rounded down."""
+        stride = max(tile // divisor, 1)
+        return cls(size, tile, tuple(range(stride - tile, size, stride)), tapered)
+
+    def weights(self, index: int) -> Array:
+        """(tile,) samples of the Gaussian at pixel centres, in (0, 1]; the same for every tile."""
+        place = (2 * np.arange(self.tile) + 1) / self.tile - 1
+        bell = np.exp(-(place**2)) - (np.exp(-1) if self.tapered else 0)
+        return np.asarray(bell, np.float32)
 
 
 def corners(shape: tuple[int, int], tile: tuple[int, int], overlap_px: int) -> list[tuple[int, int]]:

@@ -9,21 +9,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from orrery.figures import save
+from orrery.systems.mars_bands.composites import NAMES, composites_of, stretched
 from orrery.systems.mars_bands.model import Reflectance
 
 Array = NDArray[np.float32]
-SIGMAS = 3.0  # stretch of CRISM's browse products
-COLOURS = {"enhanced visible": (592.35, 533.74, 442.63), "false colour": (2503.12, 1500.03, 1079.96)}
-TOLERANCE_NM = 8.0
-
-
-def stretched(bands: Array, like: Array | None = None) -> Array:
-    """(H, W, 3) in [0, 1] from (3, H, W): mean +- 3 sigma of each band of `like`; grey where invalid."""
-    like = bands if like is None else like
-    mean, spread = np.nanmean(like, (1, 2), keepdims=True), np.nanstd(like, (1, 2), keepdims=True)
-    scaled = 0.5 + (bands - mean) / (2 * SIGMAS * np.maximum(spread, 1e-6))
-    return np.asarray(np.moveaxis(np.nan_to_num(np.clip(scaled, 0, 1), nan=0.5), 0, -1))
-
 
 def scene_picture(
     name: str, image: Array, truth: Array, found: Reflectance, wavelengths_nm: list[float], path: Path
@@ -38,9 +27,7 @@ def scene_picture(
         wavelengths_nm: of the bands.
         path: PNG to write.
     """
-    known = np.asarray(wavelengths_nm)
-    rows = {title: [int(np.argmin(np.abs(known - nm))) for nm in wanted] for title, wanted in COLOURS.items()
-            if all(np.abs(known - nm).min() <= TOLERANCE_NM for nm in wanted)}  # fmt: skip
+    rows = {NAMES[name]: bands for name, bands in composites_of(wavelengths_nm).items()}
     figure = Figure(figsize=(16, 3.6 * max(len(rows), 1)), layout="constrained")
     axes = figure.subplots(max(len(rows), 1), 5, squeeze=False)
     for row, (title, bands) in zip(axes, rows.items(), strict=True):

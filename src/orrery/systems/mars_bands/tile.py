@@ -1,8 +1,10 @@
-"""What a trained model is given: a part of an image, and what is known of the whole."""
+"""What a trained model is given: a part of an image, and what is known of the whole; and what is asked of it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,3 +42,40 @@ class Tile:
     dem_m: Array | None
     statistics: Statistics
     gsd_m: float
+
+
+class Bands(Protocol):
+    """A trained model, as `systems.mars_bands.model.BandsModel`."""
+
+    @property
+    def name(self) -> str:
+        """The variant."""
+        ...
+
+    @property
+    def wavelengths_nm(self) -> tuple[float, ...]:
+        """Of the predicted bands, ascending."""
+        ...
+
+    @property
+    def uses_dem(self) -> bool:
+        """Whether a tile must have heights."""
+        ...
+
+    @property
+    def context_px(self) -> int:
+        """Border wanted around a tile, px."""
+        ...
+
+    @property
+    def planes(self) -> tuple[str, ...]:
+        """What `predict` gives: "592.35 nm", …, and where the model has them "sigma 592.35 nm", "confidence 592.35 nm", …."""
+        ...
+
+    def recipe(self) -> Mapping[str, Any]:
+        """Everything but the weights, as plain data."""
+        ...
+
+    def predict(self, tiles: Sequence[Tile]) -> Sequence[Array]:
+        """For each tile (len(planes), H, W), I/F (confidence: 0 to 1); NaN where the image is invalid."""
+        ...

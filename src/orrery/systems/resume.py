@@ -34,9 +34,18 @@ def _drop(folder: Path, out: Path) -> None:
     remove(out / DROPPED)
 
 
-def publish(made: Path, out: Path, names: Sequence[str]) -> None:
-    """Move finished files to their place; the item goes first and comes last, so that it never describes a mixture."""
+def publish(made: Path, out: Path, names: Sequence[str], unused: Sequence[str] = ()) -> None:
+    """Move finished files to their place; the item goes first and comes last, so that it never describes a mixture.
+
+    Args:
+        made: folder of the finished files.
+        out: their place.
+        names: of the files, the item last.
+        unused: files that another run may have left and this product does not have.
+    """
     remove(out / names[-1])
+    for name in unused:
+        remove(out / name)
     for name in names:
         os.replace(made / name, out / name)
     _drop(out / WORK, out)

@@ -56,12 +56,10 @@ def sun_true_north(
     Raises:
         OrreryError: nobody tells, it is no angle, or the sun is not above the horizon.
     """
-    tags = {key.lower(): value for key, value in source.tags.items()}
-    angles = []
-    for name, value in zip(("sun_azimuth", "sun_elevation"), given, strict=True):
-        found = value if value is not None else sidecar.get(f"view:{name}", tags.get(name))
-        angles.append(_angle(found, name, source.path))
-    azimuth, elevation = angles
+    azimuth, elevation = (
+        _angle(found if value is None else value, name, source.path)
+        for (name, found), value in zip(_told(source, sidecar).items(), given, strict=True)
+    )
     if not 0 < elevation <= 90:
         raise OrreryError(
             f"its sun stands {elevation:g} degrees above the horizon, which lights no image",
@@ -69,6 +67,19 @@ def sun_true_north(
             remedy="correct the elevation (--sun-elevation, above 0 and up to 90 degrees)",
         )
     return azimuth, elevation
+
+
+def known_sun(source: Source, sidecar: Mapping[str, Any]) -> SunTrueNorth | None:
+    """As `sun_true_north`, or None where nobody tells: for products that do not depend on it."""
+    if all(value is None for value in _told(source, sidecar).values()):
+        return None
+    return sun_true_north(source, sidecar, (None, None))
+
+
+def _told(source: Source, sidecar: Mapping[str, Any]) -> dict[str, Any]:
+    """Azimuth and elevation as the side-car, else the file's tags have them; None where neither has."""
+    tags = {key.lower(): value for key, value in source.tags.items()}
+    return {name: sidecar.get(f"view:{name}", tags.get(name)) for name in ("sun_azimuth", "sun_elevation")}
 
 
 def _angle(value: object, name: str, file: Path) -> float:

@@ -61,7 +61,12 @@ def _align(scene: Scene, params: AlignParams, seed: int) -> tuple[dict[str, Any]
     image = read(_asset(scene, "ctx"), body="mars")
     band = reference_band(read_cube(_asset(scene, "crism"), [params.band_nm]))
     found = coregister(band, image, params.coregistration, seed)
-    return {**_named(scene), **_found(found, image), **_agreement(found, band, image), **_error(scene, found, band)}, found
+    return {
+        **_named(scene),
+        **_found(found, image),
+        **_agreement(found, band, image),
+        **_error(scene, found, band),
+    }, found
 
 
 def _named(scene: Scene) -> dict[str, Any]:
@@ -98,7 +103,9 @@ def _agreement(found: Coregistration, band: Raster, image: Raster) -> dict[str, 
     """Likeness of image and band before and after, at CRISM's resolution; what share of the cube lies on the image."""
     base = base_of(image.values, image.grid.gsd_m)
     cube = Cube(band.values[None], np.zeros(1), band.grid)
-    before, after = (warp(cube, each, image.grid)[0] for each in (Correction(AffineMap.identity()), found.correction))
+    before, after = (
+        warp(cube, each, image.grid)[0] for each in (Correction(AffineMap.identity()), found.correction)
+    )
     pixels = (image.grid.gsd_m / band.grid.gsd_m) ** 2
     covered = float(np.isfinite(after).sum() * pixels / max(int(band.valid.sum()), 1))
     return {
@@ -116,7 +123,9 @@ def _error(scene: Scene, found: Coregistration, band: Raster) -> dict[str, Any]:
     if truth is None:
         return {"initial_error_px": UNKNOWN, "true_error_px": UNKNOWN}
     rows, columns = np.nonzero(band.valid)
-    x, y = between(band.grid.crs, read(_asset(scene, "ctx"), body="mars").grid.crs, *band.grid.xy(rows, columns))
+    x, y = between(
+        band.grid.crs, read(_asset(scene, "ctx"), body="mars").grid.crs, *band.grid.xy(rows, columns)
+    )
     true_x, true_y = truth.apply(x, y)
     found_x, found_y = found.correction.apply(x, y)
     return {
@@ -135,7 +144,10 @@ def _ssim(one: Array, other: Array) -> float:
     known = np.isfinite(one) & np.isfinite(other)
     if known.sum() < SSIM_WINDOW_PX**2:
         return UNKNOWN
-    scaled = [np.where(known, (part - part[known].mean()) / max(part[known].std(), 1e-9), 0) for part in (one, other)]
+    scaled = [
+        np.where(known, (part - part[known].mean()) / max(part[known].std(), 1e-9), 0)
+        for part in (one, other)
+    ]
     _, plane = structural_similarity(*scaled, win_size=SSIM_WINDOW_PX, data_range=6.0, full=True)  # type: ignore[no-untyped-call]
     return float(plane[known].mean())
 
@@ -172,7 +184,9 @@ def _common(one: tuple[float, ...], other: tuple[float, ...]) -> float:
 def _asset(scene: Scene, name: str) -> Path:
     path = scene.asset(name)
     if path is None:
-        raise OrreryError(f"has no asset {name!r}", file=scene.folder / "item.json", remedy="make the scene again")
+        raise OrreryError(
+            f"has no asset {name!r}", file=scene.folder / "item.json", remedy="make the scene again"
+        )
     return path
 
 

@@ -99,7 +99,12 @@ class MarsBands(System[MarsParams]):
         write_tables(workspace, section, commit)
 
     def predict(
-        self, trained: Trained, request: Mapping[str, Any], out: Path, section: MarsParams, tags: Mapping[str, str]
+        self,
+        trained: Trained,
+        request: Mapping[str, Any],
+        out: Path,
+        section: MarsParams,
+        tags: Mapping[str, str],
     ) -> str:
         """A whole strip to COGs with their STAC item."""
         model = BandsModel.from_recipe(trained.recipe, trained.network)

@@ -96,7 +96,9 @@ def _regions(name: str, result: Result) -> Iterator[Row]:
 def _pick(metric: str, region: str | None = None) -> Pick:
     def pick(result: Result) -> list[float]:
         rows = [row for row in result["scenes"].values() if row["set"] == "test"]
-        return [row[metric] for row in rows if row.get(metric) is not None and region in (None, row["region"])]
+        return [
+            row[metric] for row in rows if row.get(metric) is not None and region in (None, row["region"])
+        ]
 
     return pick
 

@@ -15,7 +15,8 @@ from orrery.archives.download import SAFE_NAME
 from orrery.archives.product import Box
 from orrery.errors import OrreryError
 from orrery.files import replacing
-from orrery.params import NonNegative, Section, SunParams
+from orrery.params import NonNegative, Section
+from orrery.world_params import SunParams
 from orrery.raster.grid import Body
 
 Latitude = Annotated[float, Field(ge=-90, le=90)]

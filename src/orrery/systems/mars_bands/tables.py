@@ -37,8 +37,8 @@ PAPER = {
     "Table 7, whole test images": {"unet-efficientnet-b0": (0.492, 0.788, 0.8305)},
 }
 PAPER_METRICS = ("rmse", "cosine", "pcc")
-METRICS = ("rmse_if", "bias_if", "spectral_angle_deg", *PAPER_METRICS, "rmse_diluted", "valid_fraction",
-           "coverage_1sigma")  # fmt: skip
+METRICS = ("rmse_if", "bias_if", "r2_if", "spectral_angle_deg", *PAPER_METRICS, "rmse_diluted", "valid_fraction",
+           "histogram_intersection", "coverage_1sigma")  # fmt: skip
 GROUP_TITLES = {"evc": "enhanced visible colour", "fc": "false colour"}
 PLACEMENT_TITLES = {"": "pipeline alignment", "@true": "true alignment"}
 

@@ -10,6 +10,7 @@ from affine import Affine
 from rasterio.crs import CRS
 
 from orrery.archives.isis import CHAINS
+from orrery.cli import main
 from orrery.errors import OrreryError
 from orrery.files import write_json
 from orrery.raster.cube import read_cube
@@ -263,3 +264,21 @@ def test_search_prints_pairs_and_writes_what_ingest_reads(mars, http, project, c
 def test_areas_are_given_in_one_way(sites, box, catalogue, message):
     with pytest.raises(OrreryError, match=message):
         search_stage.run(sites, box, catalogue, None)
+
+
+def test_the_command_line_leads_there(project, monkeypatch, capsys):
+    """What is typed arrives at the stages, and a mistake is one line and status 2."""
+    for words, message in [
+        (["ingest", "--source", "archive"], "an archive needs a catalogue; give --catalogue"),
+        (["ingest", "--source", "archive", "--catalogue", "none"], "none: is no catalogue; give a file"),
+        (["ingest", "--source", "archive", "--catalogue", "ctx-crism", "--scene", "x"], "has no scene x"),
+        (["search"], "search needs an area"),
+        (["search", "--box", "18", "19", "77", "78"], "a box needs a name"),
+    ]:
+        monkeypatch.setattr("sys.argv", ["orrery", *words])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        assert stopped.value.code == 2
+        said = capsys.readouterr().err
+        assert message in said
+        assert said.count("\n") == 1

@@ -22,7 +22,7 @@ from orrery.raster.cube import Cube, read_cube
 from orrery.raster.grid import AffineMap
 from orrery.raster.io import Raster, read
 from orrery.raster.scene import Scene
-from orrery.systems.mars_bands.aligned import FOUND, plain, reference_band, true_correction
+from orrery.systems.mars_bands.aligned import FOUND, PLAUSIBLE, plain, reference_band, true_correction
 from orrery.systems.mars_bands.normalisation import base_of
 from orrery.systems.split import SplitParams, split_of
 
@@ -59,7 +59,7 @@ def align_scenes(
 
 def _align(scene: Scene, params: AlignParams, seed: int) -> tuple[dict[str, Any], Coregistration]:
     image = read(_asset(scene, "ctx"), body="mars")
-    band = reference_band(read_cube(_asset(scene, "crism"), [params.band_nm]))
+    band = reference_band(read_cube(_asset(scene, "crism"), [params.band_nm], plausible=PLAUSIBLE))
     found = coregister(band, image, params.coregistration, seed)
     return {
         **_named(scene),

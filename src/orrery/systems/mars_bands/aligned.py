@@ -24,6 +24,7 @@ from orrery.raster.scene import Scene, read_scene
 
 Array = NDArray[np.float32]
 Placement = Literal["none", "global", "local", "true"]
+PLAUSIBLE = (0.0, 1.0)  # I/F: MTRDRs hold artefacts of thousands beside what Mars can reflect
 FOUND, TRUTH = "orrery:correction", "orrery:truth"
 
 
@@ -51,7 +52,8 @@ class AlignedScene:
         correction = self.corrections.get(placement)
         if correction is None:
             return None
-        return warp(read_cube(self.folder / "crism.tif", wavelengths_nm), correction, self.image.grid)
+        cube = read_cube(self.folder / "crism.tif", wavelengths_nm, plausible=PLAUSIBLE)
+        return warp(cube, correction, self.image.grid)
 
     @cached_property
     def dem(self) -> Array | None:

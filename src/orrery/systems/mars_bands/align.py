@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 from skimage.metrics import structural_similarity
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from orrery.errors import OrreryError
@@ -49,7 +50,8 @@ def align_scenes(
     """
     overlaps = {scene.id: _overlap_with_other_sets(scene, scenes, split) for scene in scenes}
     rows = []
-    with replacing(out) as temporary:
+    # many small systems of equations: threads would cost each of them more than they save
+    with replacing(out) as temporary, threadpool_limits(1, user_api="blas"):
         for scene in tqdm(scenes, desc="align", unit="scene"):
             row, found = _align(scene, params, seed)
             _write(scene, found, temporary / scene.id)

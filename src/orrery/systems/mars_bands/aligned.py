@@ -34,7 +34,7 @@ class AlignedScene:
 
     Attributes:
         id, site, region: names; every scene has ground of its own, which the gate sees to by its footprint.
-        image: I/F on the CTX grid, NaN invalid.
+        image: I/F over the cosine of the incidence, on the CTX grid; NaN invalid.
         corrections: placement -> correction of the cube's positions, in the image's coordinate system. "none" is as written,
             "global" the affine map alone, "local" with the field, "true" what the twin knows.
         folder: where crism.tif and dem.tif are.
@@ -78,8 +78,28 @@ def load_aligned(folder: Path) -> AlignedScene:
     scene = read_scene(folder)
     if FOUND not in scene.item.properties:
         raise OrreryError(f"has no {FOUND}", file=folder / "item.json", remedy="run the align stage again")
-    image = read(folder / "ctx.tif", body="mars")
+    image = lit_from_above(read(folder / "ctx.tif", body="mars"), elevation_of(scene))
     return AlignedScene(scene.id, scene.id, scene.kind, image, corrections_of(scene), folder)
+
+
+def lit_from_above(image: Raster, sun_elevation_deg: float) -> Raster:
+    """I/F over the cosine of the incidence on level ground, as MTRDR cubes have it; without it no level could be predicted."""
+    cosine = np.float32(np.sin(np.radians(sun_elevation_deg)))
+    return Raster(image.values / cosine, image.grid, image.tags)
+
+
+def elevation_of(scene: Scene) -> float:
+    """The sun's elevation over a scene, degrees.
+
+    Raises:
+        OrreryError: the item does not tell, or the sun is below the horizon.
+    """
+    elevation = scene.item.properties.get("view:sun_elevation")
+    if not isinstance(elevation, int | float) or not 0 < elevation <= 90:
+        problem = f"tells no sun above the horizon (view:sun_elevation is {elevation})"
+        remedy = "add it: 90 degrees less the INCIDENCE_ANGLE of the CTX label"
+        raise OrreryError(problem, file=scene.folder / "item.json", remedy=remedy)
+    return float(elevation)
 
 
 def corrections_of(scene: Scene) -> dict[str, Correction]:

@@ -233,7 +233,9 @@ class _Pair:
     def _block_px(self, matches: Matches) -> float:
         """Side of the blocks: as asked, but at most a quarter of the ground, lest fields be judged by how they run on."""
         sides = [float(np.ptp(places)) for places in (matches.rows, matches.columns) if len(matches)]
-        return max(min(self.options.block_px, *(side / BLOCKS_ACROSS for side in sides)), self.options.window_px)
+        return max(
+            min(self.options.block_px, *(side / BLOCKS_ACROSS for side in sides)), self.options.window_px
+        )
 
     def _windows(self, search_px: int) -> Windows:
         options = self.options

@@ -9,7 +9,7 @@ from affine import Affine
 from rasterio.warp import transform_bounds
 
 from orrery.errors import OrreryError
-from orrery.raster.grid import RADIUS_M, Body, Grid
+from orrery.raster.grid import RADIUS_M, Body, Grid, check_body
 from orrery.raster.raster import Raster
 from orrery.raster.reading import open_windows, read
 
@@ -27,6 +27,7 @@ def crop(path: Path, body: Body, around: Grid, margin_m: float) -> Raster:
         grid = source.grid
     if not grid.crs:
         read(path, body=body, window=(0, 0, 1, 1))  # says what is missing, and the remedy
+    check_body(grid.crs, body, path)
     turn = 360.0 if grid.crs.is_geographic else 2 * np.pi * RADIUS_M[body]
     margin = float(np.degrees(margin_m / RADIUS_M[body])) if grid.crs.is_geographic else margin_m
     left, bottom, right, top = transform_bounds(around.crs, grid.crs, *around.bounds, densify_pts=21)

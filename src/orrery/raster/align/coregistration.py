@@ -187,9 +187,10 @@ class _Pair:
 
     def refined(self, matches: Matches, known: Correction) -> Correction:
         """The correction with a field through the good matches; what is known where they are too few."""
-        fitter = self._fitter(matches.where(matches.good), known)
-        if len(fitter.measured) < FEWEST:
+        good = matches.where(matches.good)
+        if len(good) < FEWEST:
             return known
+        fitter = self._fitter(good, known)
         return self._with_field(fitter, fitter.fit(FIRST_STIFFNESS), known)
 
     def judged(self, matches: Matches, known: Correction, shift: Shift) -> Coregistration:
@@ -237,10 +238,10 @@ class _Pair:
 
     def _block_px(self, matches: Matches) -> float:
         """Side of the blocks: as asked, but at most a quarter of the ground, lest fields be judged by how they run on."""
-        sides = [float(np.ptp(places)) for places in (matches.rows, matches.columns) if len(matches)]
-        return max(
-            min(self.options.block_px, *(side / BLOCKS_ACROSS for side in sides)), self.options.window_px
-        )
+        if not len(matches):
+            return self.options.block_px
+        side = min(float(np.ptp(matches.rows)), float(np.ptp(matches.columns)))
+        return max(min(self.options.block_px, side / BLOCKS_ACROSS), self.options.window_px)
 
     def _windows(self, search_px: int) -> Windows:
         options = self.options

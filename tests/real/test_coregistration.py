@@ -7,7 +7,7 @@ from PIL import Image
 from rasterio.crs import CRS
 from scipy import ndimage
 
-from orrery.raster.align import Correction, CoregistrationOptions, SmoothField, coregister
+from orrery.raster.align import CoregistrationOptions, Correction, SmoothField, coregister
 from orrery.raster.grid import AffineMap, Grid
 from orrery.raster.io import Raster, read
 from orrery.seeds import stream

@@ -25,8 +25,6 @@ def crop(path: Path, body: Body, around: Grid, margin_m: float) -> Raster:
     """
     with open_windows(path, body=None) as source:
         grid = source.grid
-    if not grid.crs:
-        read(path, body=body, window=(0, 0, 1, 1))  # says what is missing, and the remedy
     check_body(grid.crs, body, path)
     turn = 360.0 if grid.crs.is_geographic else 2 * np.pi * RADIUS_M[body]
     margin = float(np.degrees(margin_m / RADIUS_M[body])) if grid.crs.is_geographic else margin_m

@@ -15,7 +15,7 @@ from orrery.archives.download import SAFE_NAME
 from orrery.archives.product import Box
 from orrery.errors import OrreryError
 from orrery.files import replacing
-from orrery.params import NonNegative, Section, SunParams
+from orrery.params import NonNegative, Section
 from orrery.raster.grid import Body
 
 Latitude = Annotated[float, Field(ge=-90, le=90)]
@@ -60,6 +60,13 @@ class Kind(Section):
         return self
 
 
+class SunTold(Section):
+    """Where the sun was, as the source tells it: azimuth clockwise from north, elevation, degrees."""
+
+    azimuth_deg: Annotated[float, Field(ge=0, le=360)]
+    elevation_deg: Annotated[float, Field(gt=0, le=90)]
+
+
 class Entry(Section):
     """One scene: a product for each asset."""
 
@@ -69,7 +76,7 @@ class Entry(Section):
     products: dict[str, Name]
     time_difference_days: Annotated[NonNegative | None, Field(description="between the two images")] = None
     overlap_percent: Annotated[NonNegative | None, Field(description="with the site's other scenes")] = None
-    sun: SunParams | None = None
+    sun: SunTold | None = None
 
 
 class Catalogue(Section):

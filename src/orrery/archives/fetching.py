@@ -18,7 +18,8 @@ from orrery.files import read_json, write_json
 from orrery.raster.grid import Body
 
 MAPS = (".tif", ".cub")  # beside the folders of products: a map-projected image that is taken as it is
-MAIN = (".tif", ".lbl", ".img", ".cub")  # which of a product's files to open, best first
+# Which of a product's files to open, best first: a label rather than its image, unless an ENVI header tells more.
+MAIN, MAIN_WITH_HEADER = (".tif", ".lbl", ".img", ".cub"), (".tif", ".img", ".lbl")
 FACTS = "product.json"
 
 
@@ -28,6 +29,7 @@ class Local:
 
     Attributes:
         id: as the archive calls it.
+        folder: its own.
         path: the file to open.
         projected: whether somebody gave it as a map.
         start: beginning of the observation; None where nobody tells.
@@ -35,6 +37,7 @@ class Local:
     """
 
     id: str
+    folder: Path
     path: Path
     projected: bool
     start: datetime | None
@@ -43,10 +46,10 @@ class Local:
 
 @dataclass(frozen=True)
 class Shelf:
-    """Where products are kept, `FOLDER/ID/…`, and how missing ones are fetched.
+    """Where products are kept, `FOLDER/ASSET/ID/…`, and how missing ones are fetched.
 
     Attributes:
-        folder: on the disk; `FOLDER/ID.tif` or `FOLDER/ID.cub` is a map given in place of a product.
+        folder: on the disk; `FOLDER/ASSET/ID.tif` or `.cub` is a map given in place of a product.
         http: the session.
         ode_url: of the search service.
         quiet: no progress bars.
@@ -57,25 +60,31 @@ class Shelf:
     ode_url: str = ode.URL
     quiet: bool = False
 
-    def get(self, kind: Kind, identifier: str, body: Body) -> Local:
+    def get(self, asset: str, kind: Kind, identifier: str, body: Body) -> Local:
         """A product, fetched where it is not here yet.
+
+        Args:
+            asset: what it serves as, e.g. `ctx`.
+            kind: where it comes from.
+            identifier: as the archive calls it.
+            body: what it shows.
 
         Raises:
             OrreryError: as `fetch` and `ode.product`; or the product has no image.
         """
-        facts = self._facts(kind, identifier, body)
-        maps = [self.folder / f"{identifier}{suffix}" for suffix in MAPS]
+        own = self.folder / asset / identifier
+        facts = self._facts(own / FACTS, kind, identifier, body)
+        maps = [own.with_name(f"{identifier}{suffix}") for suffix in MAPS]
         given = next((path for path in maps if path.is_file()), None)
         if given is None:
             files = [RemoteFile(**file) for file in facts["files"]]
-            paths = [fetch(file, self.folder / identifier, self.http, quiet=self.quiet) for file in files]
+            paths = [fetch(file, own, self.http, quiet=self.quiet) for file in files]
             main = _main(paths, identifier)
         start = datetime.fromisoformat(facts["start"]) if facts.get("start") else None
-        return Local(identifier, given or main, given is not None, start, facts.get("latitude_deg"))
+        return Local(identifier, own, given or main, given is not None, start, facts.get("latitude_deg"))
 
-    def _facts(self, kind: Kind, identifier: str, body: Body) -> dict[str, Any]:
+    def _facts(self, path: Path, kind: Kind, identifier: str, body: Body) -> dict[str, Any]:
         """What the archive lists, asked for once and then kept beside the files."""
-        path = self.folder / identifier / FACTS
         if not path.is_file():
             write_json(path, self._listed(kind, identifier, body))
         content: dict[str, Any] = read_json(path)
@@ -103,8 +112,9 @@ def _middle(box: Box | None) -> float | None:
 
 
 def _main(paths: list[Path], identifier: str) -> Path:
-    """The file to open: a label rather than its image."""
-    for suffix in MAIN:
+    """The file to open."""
+    header = any(path.suffix.lower() == ".hdr" for path in paths)
+    for suffix in MAIN_WITH_HEADER if header else MAIN:
         for path in paths:
             if path.suffix.lower() == suffix:
                 return path

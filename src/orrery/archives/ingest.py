@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from orrery.archives.catalogue import Catalogue, Entry
-from orrery.archives.fetching import Local, Shelf
+from orrery.archives.fetching import FACTS, Local, Shelf
 from orrery.archives.isis import map_project
 from orrery.archives.select import SECONDS_PER_DAY
 from orrery.errors import OrreryError
@@ -86,7 +86,8 @@ def _bring_one(entry: Entry, job: Job) -> None:
     }
     maker = next((make for needed, make in makers.items() if needed <= set(entry.products)), None)
     products = {
-        name: job.shelf.get(kinds[name], identifier, body) for name, identifier in entry.products.items()
+        name: job.shelf.get(name, kinds[name], identifier, body)
+        for name, identifier in entry.products.items()
     }
     if maker is None:
         problem = f"{entry.scene} is no scene by itself; its products are in {job.shelf.folder}"
@@ -151,7 +152,7 @@ def _image(product: Local, instrument: str, job: Job) -> Path:
         projected = product.projected or bool(source.grid.crs)
     if projected:
         return product.path
-    target = job.shelf.folder / product.id / f"{product.id}.map.cub"
+    target = product.folder / f"{product.id}.map.cub"
     if not target.is_file():
         latitude_deg = 0.0 if job.catalogue.body == "mars" else product.latitude_deg or 0.0
         map_project(product.path, target, instrument, latitude_deg)
@@ -192,7 +193,5 @@ def _write_item(
     when = image.start
     if not isinstance(when, datetime):
         problem = f"the archive tells no time of {image.id}"
-        raise OrreryError(
-            problem, remedy=f"write its start into {job.shelf.folder / image.id / 'product.json'}"
-        )
+        raise OrreryError(problem, remedy=f"write its start into {image.folder / FACTS}")
     write_scene(folder, entry.scene, assets, grid, sun, properties, when, job.catalogue.body)

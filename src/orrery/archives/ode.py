@@ -48,7 +48,8 @@ class Query:
     def parameters(self) -> dict[str, str]:
         """As ODE calls them; longitudes are 0 to 360 there."""
         found = {
-            "query": "product", "target": self.body, "output": "JSON", "results": RESULTS, "order": ORDER,
+            "query": "product", "odemetadb": self.body, "target": self.body,
+            "output": "JSON", "results": RESULTS, "order": ORDER,
             "ihid": self.host, "iid": self.instrument, "pt": self.product_type,
         }  # fmt: skip
         if self.box is not None:
@@ -78,15 +79,20 @@ def search(query: Query, http: Http, url: str = URL) -> list[Product]:
 def product(query: Query, http: Http, url: str = URL) -> Product:
     """The one product with the id of the query.
 
+    PDS4 writes "edr." and the like before what PDS3 and papers call a product; both are found.
+
     Raises:
         OrreryError: as `search`; or there is none, or more than one.
     """
-    found = search(query, http, url)
-    exact = [each for each in found if each.id.upper() == str(query.product_id).upper()]
-    if len(exact or found) != 1:
-        problem = f"{query.product_id} names {len(found)} products of {query.host} {query.instrument}"
+    name = str(query.product_id).upper()
+    found = search(replace(query, product_id=f"*{name}*"), http, url)
+    exact = [each for each in found if each.id.upper() == name or each.id.upper().endswith(f".{name}")]
+    if len(exact) != 1:
+        problem = (
+            f"{name} names {len(exact)} products of {query.host} {query.instrument} {query.product_type}"
+        )
         raise OrreryError(problem, file=url, remedy="give the whole name of one")
-    return (exact or found)[0]
+    return exact[0]
 
 
 def _without_seam(box: Box | None) -> list[Box | None]:

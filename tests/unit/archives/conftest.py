@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from fnmatch import fnmatch
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
@@ -135,7 +136,7 @@ def serve_ode(archive, entries, path="/live2/"):
             entry
             for entry in entries
             if (entry["iid"], entry["pt"]) == (query["iid"], query["pt"])
-            and (entry["pdsid"].startswith(wanted[:-1]) if wanted.endswith("*") else entry["pdsid"] == wanted)
+            and fnmatch(entry["pdsid"].upper(), wanted)
             and touches(entry, query)
         ]
         first = int(query["offset"])

@@ -56,8 +56,8 @@ def test_what_is_asked(archive, http):
     )
     ode.search(asked, http, serve_ode(archive, []))
     sent = archive.asked[0][1]
-    assert {name: sent[name] for name in ("query", "target", "ihid", "iid", "pt", "output", "loc")} == {
-        "query": "product", "target": "mars", "ihid": "MRO", "iid": "CTX", "pt": "EDR", "output": "JSON", "loc": "f",
+    assert {name: sent[name] for name in ("query", "target", "odemetadb", "ihid", "iid", "pt", "output", "loc")} == {
+        "query": "product", "target": "mars", "odemetadb": "mars", "ihid": "MRO", "iid": "CTX", "pt": "EDR", "output": "JSON", "loc": "f",
     }  # fmt: skip
     assert [float(sent[name]) for name in ("minlat", "maxlat", "westernlon", "easternlon")] == [
         -24.5,
@@ -109,12 +109,15 @@ def test_a_service_that_gives_the_same_page_for_ever_is_left(archive, http):
 
 
 def test_one_product_by_its_name(archive, http):
-    url = serve_ode(archive, [ctx(1, "2007-01-01T00:00:00"), ctx(2, "2007-01-01T00:00:00")])
+    """Told from longer names, and found behind PDS4's prefix and in its small letters."""
+    entries = [ctx(1, "2007-01-01T00:00:00"), ctx(2, "2007-01-01T00:00:00")]
+    longer = [{**entries[0], "pdsid": "P01_CTX_BIS"}, {**entries[0], "pdsid": "edr.m1154358210le"}]
+    url = serve_ode(archive, entries + longer)
     assert ode.product(query(product_id="P01_CTX"), http, url).id == "P01_CTX"
-    with pytest.raises(OrreryError, match="P09_CTX names 0 products of MRO CTX"):
-        ode.product(query(product_id="P09_CTX"), http, url)
-    with pytest.raises(OrreryError, match=r"P0\* names 2 products"):
-        ode.product(query(product_id="P0*"), http, url)
+    assert ode.product(query(product_id="M1154358210LE"), http, url).id == "edr.m1154358210le"
+    for name in ("P09_CTX", "P0"):
+        with pytest.raises(OrreryError, match=f"{name} names 0 products of MRO CTX EDR; give the whole name"):
+            ode.product(query(product_id=name), http, url)
 
 
 def test_boxes_know_what_they_cover():

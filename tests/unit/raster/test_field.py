@@ -59,6 +59,14 @@ def test_a_field_that_folds_is_refused():
         Correction(AffineMap.identity(), random_field(size_m=2000.0)).undo(*GRID.xy([10, 100], [10, 100]))
 
 
+def test_steepness_bounds_the_slopes():
+    field = random_field(size_m=60.0)
+    rows, columns = np.indices(GRID.shape)
+    dx, dy = field.displacement(*GRID.xy(rows, columns))
+    slopes = [sum(np.abs(np.gradient(plane, 6.0, axis=axis)).max() for axis in (0, 1)) for plane in (dx, dy)]
+    assert 0.3 * field.steepness < max(slopes) < field.steepness
+
+
 def test_dict_of_plain_numbers_to_the_millimetre():
     field = random_field()
     again = SmoothField.from_dict(json.loads(json.dumps(field.to_dict())))

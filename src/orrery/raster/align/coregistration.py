@@ -23,7 +23,7 @@ from orrery.raster.align.dense import Matches, Plane, Windows, match_dense
 from orrery.raster.align.features import Features, Mask, Scales, despiked, destriped, features
 from orrery.raster.align.field import SmoothField
 from orrery.raster.align.search import Shift, find_shift
-from orrery.raster.align.smooth import FEWEST, Fit, Fitter, Lattice, Measured, to_field
+from orrery.raster.align.smooth import FEWEST, Fitter, Lattice, Measured, to_field
 from orrery.raster.align.tiepoints import TiePoints
 from orrery.raster.align.warping import Correction, SplineBand, between, positions_as_written
 from orrery.raster.grid import AffineMap, Grid
@@ -40,6 +40,7 @@ QUARTER_TOLERANCE_PX = 1.5  # of a quarter's px: what a warp may add to an affin
 FIRST_STIFFNESS = 0.003
 SECOND_SEARCH_PX = 4
 BLOCKS_ACROSS = 4
+MOST_STEEP = 0.5  # of a field; 1 could fold. Those found on the twin and the bench stay below .15
 SYSTEMATIC_PX = (
     0.02  # of splines and parabolas, alike at all points: clean pairs with known shifts show up to .015
 )
@@ -190,8 +191,7 @@ class _Pair:
         good = matches.where(matches.good)
         if len(good) < FEWEST:
             return known
-        fitter = self._fitter(good, known)
-        return self._with_field(fitter, fitter.fit(FIRST_STIFFNESS), known)
+        return self._with_field(self._fitter(good, known), FIRST_STIFFNESS, known)[0]
 
     def judged(self, matches: Matches, known: Correction, shift: Shift) -> Coregistration:
         """The final field, and what tells how good it is."""
@@ -202,8 +202,7 @@ class _Pair:
         if len(good) >= FEWEST:
             fitter = self._fitter(good, known)
             stiffness, held_out = fitter.stiffness(blocks.folds(good.rows, good.columns))
-            fit = fitter.fit(stiffness)
-            correction, inliers = self._with_field(fitter, fit, known), fit.inliers
+            correction, inliers = self._with_field(fitter, stiffness, known)
         used = good.where(inliers)
         tried = blocks.count(matches.rows, matches.columns)
         return Coregistration(
@@ -225,10 +224,21 @@ class _Pair:
         measured = Measured(rows, columns, good.rows - rows, good.columns - columns, good.information)
         return Fitter(measured, Lattice.over(*self.grid.shape, self.options.knots_px))
 
-    def _with_field(self, fitter: Fitter, fit: Fit, known: Correction) -> Correction:
+    def _with_field(
+        self, fitter: Fitter, stiffness: float, known: Correction
+    ) -> tuple[Correction, NDArray[np.bool_]]:
+        """A correction with a fitted field, and the points it leans on; false matches must not fold it over.
+
+        It is made stiffer until it is far from folding. A plane is as stiff as can be: where even that is too steep,
+        nothing is known but the affine map.
+        """
         x, y = self.grid.xy(0, 0)
-        field = to_field(fit.coefficients, fitter.lattice, (float(x), float(y)), self.grid.gsd_m)
-        return Correction(known.affine, field)
+        for stiffer in (1, 10, 100, 1e4, 1e6):
+            fit = fitter.fit(stiffness * stiffer)
+            field = to_field(fit.coefficients, fitter.lattice, (float(x), float(y)), self.grid.gsd_m)
+            if field.steepness < MOST_STEEP:
+                return Correction(known.affine, field), fit.inliers
+        return Correction(known.affine), np.zeros(len(fitter.measured), bool)
 
     def _laid(self, grid: Grid, correction: Correction) -> Array:
         return self.band.masked(positions_as_written(grid, correction, self.moving_grid))

@@ -8,9 +8,7 @@ space and hold no more, and means over 3 x 3 predicted pixels are what CRISM mea
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +18,6 @@ from orrery.errors import OrreryError
 from orrery.files import replacing
 from orrery.params import Count, NonNegative, Positive, Section
 from orrery.raster.align import (
-    Coregistration,
     CoregistrationOptions,
     Correction,
     SmoothField,
@@ -36,10 +33,19 @@ from orrery.raster.scene import Scene, write_scene
 from orrery.raster.windows import block_means, coarser
 from orrery.seeds import derive
 from orrery.systems.mars_bands.aligned import Alignment, bands_name
-from orrery.systems.mars_bands.likeness import correlation, hull_share, similarity
+from orrery.systems.mars_bands.pairs import (
+    Found,
+    PairRow,
+    box,
+    compared,
+    errors,
+    measured,
+    named,
+    number,
+    shared,
+    shift_m,
+)
 
-PairRow = dict[str, Any]
-Floats = NDArray[np.float64]
 EVC_NM, FC_NM = (592.35, 533.74, 442.63), (2503.12, 1500.03, 1079.96)
 
 
@@ -63,24 +69,6 @@ class AlignParams(Section):
     )
 
 
-@dataclass(frozen=True)
-class Found:
-    """A scene and where its cube lies.
-
-    Attributes:
-        ctx: the image around the cube.
-        matched: the band that was matched, at its own sampling.
-        result: of the co-registration.
-        corrections: by alignment.
-    """
-
-    scene: Scene
-    ctx: Raster
-    matched: Raster
-    result: Coregistration
-    corrections: Mapping[Alignment, Correction]
-
-
 def align_scenes(scenes: Sequence[Scene], out: Path, params: AlignParams, seed: int) -> list[PairRow]:
     """Align all scenes and return their rows in the order of their names.
 
@@ -96,7 +84,7 @@ def align_scenes(scenes: Sequence[Scene], out: Path, params: AlignParams, seed: 
     rows = [align_scene(scene, out, params, seed) for scene in sorted(scenes, key=lambda scene: scene.id)]
     boxes = {row["scene"]: row.pop("box") for row in rows}
     for row in rows:
-        row["overlap_fraction"] = _shared(row["scene"], boxes)
+        row["overlap_fraction"] = shared(row["scene"], boxes)
     return rows
 
 
@@ -115,13 +103,13 @@ def align_scene(scene: Scene, out: Path, params: AlignParams, seed: int) -> Pair
     valid = whole & np.isfinite(laid["local"])
     _write(found, params, out / scene.id, Raster(ctx, image), cells, valid)
     return {
-        **_named(scene),
-        **_measured(found),
-        **_compared(seen, laid, whole),
+        **named(scene),
+        **measured(found),
+        **compared(seen, laid, whole),
         "valid_fraction": float(valid.mean()),
-        "time_difference_days": _number(scene.item.properties.get("orrery:time_difference_days")),
-        **_errors(found),
-        "box": _box(cells),
+        "time_difference_days": number(scene.item.properties.get("orrery:time_difference_days")),
+        **errors(found),
+        "box": box(cells),
     }
 
 
@@ -144,7 +132,7 @@ def find(scene: Scene, params: AlignParams, seed: int) -> Found:
     truth = _truth(scene)
     corrections: dict[Alignment, Correction] = {
         "none": Correction(AffineMap.identity()),
-        "global": Correction(AffineMap.shift(*_shift_m(result))),
+        "global": Correction(AffineMap.shift(*shift_m(result))),
         "local": result.correction,
     }
     return Found(scene, ctx, matched, result, corrections | ({"true": truth} if truth else {}))
@@ -232,112 +220,12 @@ def _write_item(found: Found, folder: Path, assets: Mapping[str, str], grid: Gri
     write_scene(folder, scene.id, assets, grid, sun, properties, when, "mars")
 
 
-def _named(scene: Scene) -> PairRow:
-    """The columns that name a pair; of real scenes the products."""
-    products = scene.item.properties.get("orrery:products", {})
-    pair = (
-        f"{products['crism']} on {products['ctx']}" if {"crism", "ctx"} <= set(products) else "crism-to-ctx"
-    )
-    return {"scene": scene.id, "site": scene.site, "kind": scene.kind, "pair": pair}
-
-
-def _measured(found: Found) -> PairRow:
-    """What the co-registration tells of itself."""
-    result, shift = found.result, _shift_m(found.result)
-    grid = found.ctx.grid
-    used = result.points.where(result.inliers)
-    places = np.stack(grid.rowcol(used.reference_x_m, used.reference_y_m), 1)
-    return {
-        "shift_x_px": shift[0] / grid.gsd_m,
-        "shift_y_px": shift[1] / grid.gsd_m,
-        "shift_m": float(np.hypot(*shift)),
-        "residual_px": result.residual_px,
-        "residual_m": result.residual_m,
-        "tie_points_used": int(result.inliers.sum()),
-        "tie_points_held_out": int(np.isfinite(result.held_out_px).sum()),
-        "valid_share": result.valid_share,
-        "empty_blocks": result.empty_blocks / max(result.blocks, 1),
-        "spread": hull_share(places, result.tried),
-    }
-
-
-def _compared(
-    seen: NDArray[np.float32], laid: Mapping[Alignment, NDArray[np.float32]], whole: NDArray[np.bool_]
-) -> PairRow:
-    """Likeness of image and band at the cells that show both, before and after."""
-    before, after = laid["none"], laid["local"]
-    both = whole & np.isfinite(before) & np.isfinite(after)
-    return {
-        "ncc_before": correlation(seen, before, both),
-        "ncc_after": correlation(seen, after, both),
-        "ssim_gain": similarity(seen, after, both) - similarity(seen, before, both),
-    }
-
-
-def _errors(found: Found) -> PairRow:
-    """Distance from the truth at the valid pixels, px of the image: median, nine in ten; NaN where nobody knows it."""
-    nan = float("nan")
-    if "true" not in found.corrections:
-        return {
-            "initial_error_px": nan,
-            "global_error_px": nan,
-            "true_error_px": nan,
-            "true_error_rms_px": nan,
-        }
-    grid = found.matched.grid
-    places = between(grid.crs, found.ctx.grid.crs, *grid.xy(*np.nonzero(found.matched.valid)))
-    true = found.corrections["true"].apply(*places)
-    gsd_m = found.ctx.grid.gsd_m
-    off = {
-        name: np.hypot(*np.subtract(found.corrections[name].apply(*places), true)) / gsd_m
-        for name in ("none", "global", "local")
-    }
-    return {
-        "initial_error_px": float(np.median(off["none"])),
-        "global_error_px": float(np.median(off["global"])),
-        "true_error_px": float(np.median(off["local"])),
-        "true_error_rms_px": float(np.sqrt(np.mean(off["local"] ** 2))),
-    }
-
-
-def _shift_m(result: Coregistration) -> tuple[float, float]:
-    """The one shift that suits the tie points best: their median, x and y, m; none where there are none."""
-    used = result.points.where(result.inliers)
-    if not len(used):
-        return 0.0, 0.0
-    return (
-        float(np.median(used.reference_x_m - used.source_x_m)),
-        float(np.median(used.reference_y_m - used.source_y_m)),
-    )
-
-
 def _truth(scene: Scene) -> Correction | None:
     """What only the twin knows: the way from the cube's positions as written to the image's frame."""
     truth = scene.item.properties.get("orrery:truth", {}).get("crism")
     if truth is None:
         return None
     return Correction(AffineMap.from_dict(truth["affine"]), SmoothField.from_dict(truth["field"]))
-
-
-def _shared(scene: str, boxes: Mapping[str, Sequence[float]]) -> float:
-    """Largest share of a scene's box that lies in a box of another set; sets are the first words of the names."""
-    west, south, east, north = boxes[scene]
-    area = (east - west) * (north - south)
-    shares = [0.0]
-    for other, (left, bottom, right, top) in boxes.items():
-        if other.split("-")[0] != scene.split("-")[0]:
-            turn = 360 * round((west - left) / 360)  # longitudes may count from 0 or from -180
-            width = min(east, right + turn) - max(west, left + turn)
-            height = min(north, top) - max(south, bottom)
-            shares.append(max(width, 0) * max(height, 0) / area)
-    return max(shares)
-
-
-def _box(grid: Grid) -> tuple[float, float, float, float]:
-    """West, south, east, north of a grid, degrees."""
-    ring = np.array(grid.footprint()["coordinates"][0])
-    (west, south), (east, north) = ring.min(0), ring.max(0)
-    return float(west), float(south), float(east), float(north)
 
 
 def _one_band(raster: Raster) -> Cube:
@@ -349,7 +237,3 @@ def _needed(scene: Scene, name: str) -> Path:
     if path is None:
         raise OrreryError(f"names no {name}", file=scene.folder / "item.json", remedy=f"add the asset {name}")
     return path
-
-
-def _number(value: Any) -> float:
-    return float("nan") if value is None else float(value)

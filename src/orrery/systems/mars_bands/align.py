@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
 
 from orrery.errors import OrreryError
 from orrery.files import replacing
@@ -81,7 +83,9 @@ def align_scenes(scenes: Sequence[Scene], out: Path, params: AlignParams, seed: 
     Raises:
         OrreryError: a scene is broken, lacks a product, or its products do not meet.
     """
-    rows = [align_scene(scene, out, params, seed) for scene in sorted(scenes, key=lambda scene: scene.id)]
+    ordered = tqdm(sorted(scenes, key=lambda scene: scene.id), desc="align", unit="scene")
+    with threadpool_limits(1, user_api="blas"):  # small systems of equations: threads cost more than they save
+        rows = [align_scene(scene, out, params, seed) for scene in ordered]
     boxes = {row["scene"]: row.pop("box") for row in rows}
     for row in rows:
         row["overlap_fraction"] = shared(row["scene"], boxes)

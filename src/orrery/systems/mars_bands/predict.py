@@ -124,7 +124,8 @@ def predict(
         tqdm(total=2 * strip.grid.height, unit="row", desc="predict", disable=not progress) as bar,
     ):
         statistics = statistics_of(strip, bar.update)
-        sources = {path: sha256(path) for path in (image, dem) if path is not None}
+        used = (image, dem if model.uses_dem else None)
+        sources = {path: sha256(path) for path in used if path is not None}
         identity = {
             "orrery": __version__,
             "sources": [(path.name, digest) for path, digest in sources.items()],

@@ -77,8 +77,8 @@ def predict_rows(predictor: Predictor[T], layout: Layout, store: RowStore, advan
     with ThreadPoolExecutor(max_workers=1) as reader:
         strips = _Strips.over(layout, predictor.read, reader)
         for index in range(len(rows.starts)):
-            if 0 < rows.finished(index) <= finished:
-                continue
+            if finished and rows.finished(index) <= finished:
+                continue  # its part of the sums was saved with them
             for cuts in _batches(strips, layout, predictor, index):
                 _add(blender, cuts, predictor)
             done = blender.finish(rows.finished(index))

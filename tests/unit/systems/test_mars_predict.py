@@ -49,6 +49,12 @@ def bands(out: Path, name: str = "bands.tif") -> np.ndarray:
         return dataset.read()
 
 
+@pytest.fixture(autouse=True)
+def no_quicklook(monkeypatch):
+    """It takes most of the time of a small product; the module's `product` has a real one."""
+    monkeypatch.setattr("orrery.systems.mars_bands.product.save", lambda figure, path: path.touch())
+
+
 @pytest.fixture(scope="module")
 def strip(tmp_path_factory) -> Strip:
     return make_strip(tmp_path_factory.mktemp("strip"))
@@ -272,6 +278,8 @@ def test_colour_picture_is_stretched_to_three_sigma(product, strip):
     with Image.open(product / "evc.png") as picture:
         pixels = np.asarray(picture)
     assert pixels.shape == (300, 200, 4)
+    with Image.open(product / "quicklook.png") as quicklook:
+        assert min(quicklook.size) > 100
     red = point_bands(strip.pixels)[2].astype(float)
     expected = 255 * np.clip((red - red.mean()) / (6 * red.std()) + 0.5, 0, 1)
     assert np.abs(pixels[..., 0] - expected).max() <= 0.51

@@ -73,7 +73,7 @@ def predict_rows(predictor: Predictor[T], layout: Layout, store: RowStore, advan
     advance(finished)
     if finished == height:
         return
-    blender = RowBlender(width, len(store.planes) - 1, finished, *([] if sums is None else [sums]))
+    blender = RowBlender(width, len(store.planes) - 1, finished, sums)
     with ThreadPoolExecutor(max_workers=1) as reader:
         strips = _Strips.over(layout, predictor.read, reader)
         for index in range(len(rows.starts)):

@@ -106,7 +106,7 @@ def _makers(store: RowStore, content: Content) -> dict[str, Callable[[Path], Non
 
 def _cog_maker(store: RowStore, planes: Sequence[str], tags: Mapping[str, str]) -> Callable[[Path], None]:
     part = RowStore(store.folder, store.name, tuple(planes), store.grid)
-    units = {name: "" if name.startswith(CONFIDENCE) else "I/F" for name in planes}
+    units = dict.fromkeys(planes, "" if planes[0].startswith(CONFIDENCE) else "I/F")
     return lambda path: write_cog(part, units, tags, path)
 
 

@@ -39,17 +39,65 @@ def cli() -> None:
 
 @cli.command()
 @click.option(
-    "--source", type=click.Choice(["twin"]), default="twin", show_default=True, help="Where scenes come from."
+    "--source",
+    type=click.Choice(["twin", "archive"]),
+    default="twin",
+    show_default=True,
+    help="Where scenes come from.",
 )
 @click.option("--out", type=PATH, default=Path("data"), show_default=True, help="Folder to fill.")
+@click.option("--catalogue", help="Archive: name of a catalogue, or its file.")
+@click.option(
+    "--scene", "scenes", multiple=True, help="Archive: pattern of scene names; repeat [default: all]."
+)
+@click.option(
+    "--products",
+    type=PATH,
+    default=Path("products"),
+    show_default=True,
+    help="Archive: folder that keeps what is fetched.",
+)
+@click.option("--all-bands", is_flag=True, help="Archive: every wavelength, not the six browse bands alone.")
 @click.option(
     "--version/--no-version", "versioned", default=True, help="Record the folder in data.dvc (dvc add)."
 )
-def ingest(source: str, out: Path, versioned: bool) -> None:
-    """Make the raw scenes under data/ and version them."""
+def ingest(
+    source: str,
+    out: Path,
+    catalogue: str | None,
+    scenes: tuple[str, ...],
+    products: Path,
+    all_bands: bool,
+    versioned: bool,
+) -> None:
+    """Make the raw scenes under data/, or fetch them, and version them."""
+    if source == "archive":
+        from orrery.stages import archive
+
+        if catalogue is None:
+            raise OrreryError("an archive needs a catalogue", remedy="give --catalogue NAME or FILE")
+        archive.run(catalogue, out, products, only=scenes, all_bands=all_bands, versioned=versioned)
+        return
     from orrery.stages import ingest as stage
 
     stage.run(out, versioned)
+
+
+@cli.command()
+@click.option("--site", "sites", multiple=True, help="Name of the place, or of a catalogue's; repeat.")
+@click.option("--box", type=float, nargs=4, help="SOUTH NORTH WEST EAST, degrees, longitudes east.")
+@click.option("--catalogue", help="Search the places of this one again, and compare.")
+@click.option("--out", type=PATH, help="Catalogue to write.")
+def search(
+    sites: tuple[str, ...],
+    box: tuple[float, float, float, float] | None,
+    catalogue: str | None,
+    out: Path | None,
+) -> None:
+    """Find pairs of CRISM cube and CTX image: the image covers the cube and is the nearest in time."""
+    from orrery.stages import search as stage
+
+    stage.run(sites, box, catalogue, out)
 
 
 @cli.command()

@@ -14,7 +14,7 @@ TOY = Path(__file__).parent / "toy"
 SECTION = """
 scale: demo
 seed: 1
-ingest: {gsd_m: 3.0, strip_width_px: 530, height_px: 896, sites: {flat: {kind: flat, suns: [{azimuth_deg: 10, elevation_deg: 20}]}}}
+ingest: {}
 train: {accelerator: cpu, threads: 1, seeds: 2}
 tracking: {wandb: "off"}
 models:

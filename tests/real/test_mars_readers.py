@@ -76,6 +76,10 @@ def test_trr3_as_the_archive_hands_it_out(mars, tmp_path):
     table.write_text("wavelength_nm\n" + "\n".join(map(str, expected.wavelengths_nm)))
     found = read_cube(tmp_path / f"{name}.LBL", body=None, table=table)
     np.testing.assert_array_equal(found.values, expected.values)
+    shutil.copy(folder / f"{name.lower()}.hdr", tmp_path / f"{name}.HDR")
+    found = read_cube(tmp_path / f"{name}.LBL", body=None)
+    np.testing.assert_array_equal(found.values, expected.values)
+    np.testing.assert_allclose(found.wavelengths_nm, expected.wavelengths_nm)
 
 
 def test_a_visible_frame_has_no_false_colour_bands(mars):

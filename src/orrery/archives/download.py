@@ -148,10 +148,13 @@ def _receive(file: RemoteFile, part: Part, http: Http, quiet: bool) -> bool:
     validator = part.validator(file.url)
     headers = {"Range": f"bytes={part.size}-", "If-Range": validator} if validator else {}
     with http.get(file.url, headers=headers) as response:
-        if response.status_code == requests.codes.range_not_satisfiable:
-            part.forget()  # it is another file now, or this one is whole and the check was cut off
+        partial = response.status_code == requests.codes.partial
+        if response.status_code == requests.codes.range_not_satisfiable or (
+            partial and not _continues(response, part.size)
+        ):
+            part.forget()  # another file now, or one that was whole already, or not the range that was asked for
             return False
-        if not _continues(response, part.size):
+        if not partial:
             part.begin(file.url, response)
         total = part.size + int(response.headers.get("Content-Length") or 0)
         bar = tqdm(total=total or None, initial=part.size, unit="B", unit_scale=True, desc=file.name,
@@ -160,9 +163,9 @@ def _receive(file: RemoteFile, part: Part, http: Http, quiet: bool) -> bool:
 
 
 def _continues(response: requests.Response, have: int) -> bool:
-    """Whether an answer starts where the part ends."""
+    """Whether a partial answer starts where the part ends."""
     match = CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
-    return response.status_code == requests.codes.partial and match is not None and int(match[1]) == have
+    return match is not None and int(match[1]) == have
 
 
 def _append(response: requests.Response, part: Part, file: RemoteFile, bar: tqdm[Any]) -> bool:
@@ -174,6 +177,8 @@ def _append(response: requests.Response, part: Part, file: RemoteFile, bar: tqdm
                     _refuse_web_page(chunk, response, file)
                 stream.write(chunk)
                 bar.update(len(chunk))
+                if file.size_kb is not None and stream.tell() > _most_bytes(file.size_kb):
+                    return True  # more than is listed, perhaps without end; the check says so
         except requests.RequestException:
             return False  # the caller tries again, and says so in the end
     return True
@@ -202,10 +207,10 @@ def _wrong(file: RemoteFile, path: Path, md5: str | None) -> str | None:
     size = path.stat().st_size
     if size == 0:
         return "empty"
-    if file.size_kb is not None:
-        low, high = (file.size_kb - 1) * KB_BYTES[0], (file.size_kb + 1) * KB_BYTES[1]
-        if not low <= size <= high:
-            return f"with {size} bytes where the archive lists {file.size_kb:g} KB"
+    if file.size_kb is not None and size > _most_bytes(file.size_kb):
+        return f"with {size} bytes or more where the archive lists {file.size_kb:g} KB"
+    if file.size_kb is not None and size < (file.size_kb - 1) * KB_BYTES[0]:
+        return f"with {size} bytes where the archive lists {file.size_kb:g} KB"
     for told in filter(None, (file.checksum, f"md5:{md5}" if md5 else None)):
         method, _, expected = told.partition(":")
         with path.open("rb") as stream:
@@ -213,3 +218,8 @@ def _wrong(file: RemoteFile, path: Path, md5: str | None) -> str | None:
         if found != expected.lower():
             return f"with {method} {found} where the archive lists {expected}"
     return None
+
+
+def _most_bytes(size_kb: float) -> float:
+    """The largest file that a listed size may mean."""
+    return (size_kb + 1) * KB_BYTES[1]

@@ -119,7 +119,10 @@ def _wavelengths_nm(source: Source, table: Path | None) -> NDArray[np.float64]:
         return _from_table(table, dataset.count, source.path)
     named = [_named(name or "") for name in dataset.descriptions]
     known = [nm for nm in named if nm is not None]
-    if len(known) < dataset.count:
+    header = _beside(source.path, ".hdr")
+    if not known and header is not None:
+        known = _from_header(header)
+    if len(known) != dataset.count:
         problem = f"tells the wavelengths of {len(known)} of its {dataset.count} bands"
         remedy = f"put its .hdr beside it, or give a table with a column {TABLE_COLUMN}"
         raise OrreryError(problem, file=source.path, remedy=remedy)
@@ -131,6 +134,27 @@ def _named(name: str) -> float | None:
     match = NAMED_WAVELENGTH.match(name)
     factor = NM_PER_UNIT.get(match[2].lower()) if match else None
     return float(match[1]) * factor if match and factor else None
+
+
+def _beside(path: Path, suffix: str) -> Path | None:
+    """The file of this name with another suffix, in either case; a PDS3 label has its header there (MTRDR)."""
+    both = (path.with_suffix(suffix), path.with_suffix(suffix.upper()))
+    return next((other for other in both if other.is_file()), None)
+
+
+def _from_header(header: Path) -> list[float]:
+    """Wavelengths in nm that an ENVI header tells; empty when it tells none."""
+    text = header.read_text(encoding="latin-1")
+    numbers = re.search(r"^wavelength\s*=\s*\{([^}]*)\}", text, re.MULTILINE | re.IGNORECASE)
+    unit = re.search(r"^wavelength units\s*=\s*(\w+)", text, re.MULTILINE | re.IGNORECASE)
+    factor = NM_PER_UNIT.get(unit[1].lower()) if unit else None
+    if numbers is None or factor is None:
+        return []
+    try:
+        return [float(number) * factor for number in numbers[1].split(",")]
+    except ValueError as error:
+        problem = f"tells wavelengths that are no numbers ({error})"
+        raise OrreryError(problem, file=header, remedy="fetch it again") from error
 
 
 def _from_table(table: Path, count: int, path: Path) -> NDArray[np.float64]:

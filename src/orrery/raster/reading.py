@@ -39,6 +39,7 @@ METRIC_CRS: dict[Body, str] = {
 LABELS = (".lbl", ".xml")  # detached ones of PDS3 and PDS4
 READ_PX = 2**22  # per GDAL read, which needs several times the memory of the result
 LARGEST_WHOLE_PX = 2**30  # 4 GiB; whoever works with more reads by windows
+KILOMETRE = 1000.0  # lengths are given in metres whatever the file's unit, e.g. SLDEM2015's
 RADIUS_OFFSET_TOLERANCE = 0.01  # reference spheres of radius products: within 1 % of the IAU sphere
 
 
@@ -101,8 +102,11 @@ class Source:
             raw = self.dataset.read(list(bands), window=window, masked=True)
         except GDAL_ERRORS as error:
             raise damaged(self.path, reason(error, self.path)) from error
+        lengths = [
+            KILOMETRE if str(unit).upper().startswith("KILOMET") else 1.0 for unit in self.dataset.units
+        ]
         scale, offset = (
-            np.array([terms[band - 1] for band in bands])[:, None, None]
+            np.array([terms[band - 1] * lengths[band - 1] for band in bands])[:, None, None]
             for terms in (self.dataset.scales, self.dataset.offsets)
         )
         if self.body:

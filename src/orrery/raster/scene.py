@@ -1,8 +1,9 @@
 """A scene: a folder with a STAC item and the rasters that it names.
 
 The item follows STAC 1.1 with the extensions view, projection and Solar System. Scenes of the twin carry besides
-`orrery:kind` (terrain), `orrery:site`, `orrery:twin` and `orrery:truth`: affine maps (`AffineMap.to_dict`) that
-lead from positions as written in a file to the true ones in the frame of the first image.
+`orrery:kind` (terrain or region), `orrery:site`, `orrery:twin` and `orrery:truth`: affine maps (`AffineMap.to_dict`)
+that lead from positions as written in a file to the true ones in the frame of the first image. A Martian cube's
+truth is two steps, `affine` and then `field` (`SmoothField.to_dict`), from positions brought to that image's projection.
 """
 
 from __future__ import annotations

@@ -34,12 +34,14 @@ class SystemSection(Section):
     Attributes:
         code: folder or file of the system's code, on which its stages depend.
         gate: what is expected of the table that `align` returns, by name.
-        champion_variant: what is registered.
+        variants: how each variant's network is built and trained.
+        champion_variant: one of them, which is registered.
         promotion: when a challenger becomes champion.
     """
 
     code: str
     gate: Annotated[dict[str, ExpectationParams], Field(min_length=1)]
+    variants: Mapping[str, Any]
     champion_variant: str
     promotion: PromotionParams
 

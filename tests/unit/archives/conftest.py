@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import threading
+from fnmatch import fnmatch
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
@@ -93,3 +95,55 @@ def archive():
 def http():
     """No waits: what is tested is what is done, not how long it takes."""
     return Http(interval_s=0, retries=3, backoff_s=0, timeout_s=(2, 2))
+
+
+def ode_entry(identifier, instrument, product_type, box, start, files=()):
+    """As ODE writes one: numbers as text, a lone file bare."""
+    south, north, west, east = box
+    listed = [
+        {
+            "FileName": name,
+            "Type": "Product",
+            "KBytes": str(size_kb),
+            "URL": url,
+            "Description": "PRODUCT DATA FILE",
+        }
+        for name, url, size_kb in files
+    ]
+    listed.append({"FileName": f"{identifier}.png", "Type": "Browse", "KBytes": "9", "URL": "http://x/b.png"})
+    return {
+        "pdsid": identifier, "ihid": "MRO", "iid": instrument, "pt": product_type, "Target_name": "MARS",
+        "Minimum_latitude": str(south), "Maximum_latitude": str(north), "Westernmost_longitude": str(west % 360),
+        "Easternmost_longitude": str(east % 360), "UTC_start_time": start, "Incidence_angle": "53.1",
+        "Product_files": {"Product_file": listed if len(listed) > 1 else listed[0]},
+    }  # fmt: skip
+
+
+def serve_ode(archive, entries, path="/live2/"):
+    """ODE on the archive: filters by instrument, type, id and box, pages, and answers in its own odd ways."""
+
+    def touches(entry, query):
+        if "minlat" not in query:
+            return True
+        west, east = float(entry["Westernmost_longitude"]), float(entry["Easternmost_longitude"])
+        rows = float(entry["Minimum_latitude"]) <= float(query["maxlat"])
+        rows &= float(query["minlat"]) <= float(entry["Maximum_latitude"])
+        return rows and west <= float(query["easternlon"]) and float(query["westernlon"]) <= east
+
+    def answer(handler, query):
+        wanted = query.get("productid", "*")
+        fitting = [
+            entry
+            for entry in entries
+            if (entry["iid"], entry["pt"]) == (query["iid"], query["pt"])
+            and fnmatch(entry["pdsid"].upper(), wanted)
+            and touches(entry, query)
+        ]
+        first = int(query["offset"])
+        page = fitting[first : first + int(query["limit"])]
+        products = {"Product": page[0] if len(page) == 1 else page} if page else "No Products Found"
+        content = {"ODEResults": {"Status": "Success", "Count": str(len(fitting)), "Products": products}}
+        handler.reply(200, json.dumps(content).encode(), Content_Type="application/json")
+
+    archive.answers[path] = answer
+    return archive.url + path

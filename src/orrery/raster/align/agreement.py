@@ -41,7 +41,7 @@ def agreed(reference: Array, moving: Array) -> tuple[Array, Array, Mask]:
     levelled = [
         plane
         * common
-        / np.sqrt(local.mean(local.spectrum(plane**2 * common), SCALES.local) + np.float32(1e-6))
+        / np.sqrt(np.maximum(local.mean(local.spectrum(plane**2 * common), SCALES.local), 1e-6))
         for plane in weighted
     ]
     return levelled[0], levelled[1], common

@@ -23,7 +23,7 @@ class Blocks:
             one that fits from the border on its own side.
     """
 
-    side_px: int
+    side_px: float
     apart_px: float
 
     def folds(self, rows: Floats, columns: Floats) -> list[tuple[Mask, Mask]]:

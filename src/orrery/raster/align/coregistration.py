@@ -20,7 +20,7 @@ from orrery.raster.align.affine import Spread, fit_affine
 from orrery.raster.align.agreement import agreed
 from orrery.raster.align.blocks import Blocks
 from orrery.raster.align.dense import Matches, Plane, Windows, match_dense
-from orrery.raster.align.features import Features, Mask, Scales, destriped, features
+from orrery.raster.align.features import Features, Mask, Scales, despiked, destriped, features
 from orrery.raster.align.field import SmoothField
 from orrery.raster.align.search import Shift, find_shift
 from orrery.raster.align.smooth import FEWEST, Fit, Fitter, Lattice, Measured, to_field
@@ -39,6 +39,7 @@ QUARTER_WINDOWS = Windows(side_px=64, spacing_px=24, margin_px=8, search_px=6, l
 QUARTER_TOLERANCE_PX = 1.5  # of a quarter's px: what a warp may add to an affine map
 FIRST_STIFFNESS = 0.003
 SECOND_SEARCH_PX = 4
+BLOCKS_ACROSS = 4
 LEAST_SIDE_PX = 64  # of common ground: below, not even one window at a quarter of the scale
 SQUARE = 1e-3  # largest difference of a pixel's sides, as a share
 
@@ -143,7 +144,8 @@ class _Pair:
     def __init__(self, moving: Raster, reference: Raster, options: CoregistrationOptions) -> None:
         self.options, self.reference, self.grid = options, reference.values, reference.grid
         self.moving_grid = moving.grid
-        self.band = SplineBand(destriped(moving.values) if options.destripe else moving.values)
+        values = despiked(moving.values)
+        self.band = SplineBand(destriped(values) if options.destripe else values)
 
     def roughly(self, seed: int) -> tuple[Shift, Correction]:
         """A shift for all of the image, then an affine map, at a quarter of the scale."""
@@ -188,7 +190,7 @@ class _Pair:
     def judged(self, matches: Matches, known: Correction, shift: Shift) -> Coregistration:
         """The final field, and what tells how good it is."""
         good = matches.where(matches.good)
-        blocks = Blocks(self.options.block_px, self.options.window_px / 4)
+        blocks = Blocks(self._block_px(matches), self.options.window_px / 4)
         correction, inliers = known, np.zeros(len(good), bool)
         held_out = np.full(len(good), np.nan)
         if len(good) >= FEWEST:
@@ -227,6 +229,13 @@ class _Pair:
 
     def _quarter(self, values: Array) -> Features:
         return features(block_means(values, QUARTER), QUARTER_SCALES)
+
+    def _block_px(self, matches: Matches) -> float:
+        """Side of the blocks: as asked, but at most a quarter of the ground, lest fields be judged by how they run on."""
+        sides = [float(np.ptp(places)) for places in (matches.rows, matches.columns) if len(matches)]
+        return max(
+            min(self.options.block_px, *(side / BLOCKS_ACROSS for side in sides)), self.options.window_px
+        )
 
     def _windows(self, search_px: int) -> Windows:
         options = self.options

@@ -20,6 +20,7 @@ Mask = NDArray[np.bool_]
 REACH = 3.0  # sigmas of padding: what wraps around is below a percent
 LEAST_WEIGHT = 1e-3
 STRIPE_SIGMA_PX = 12.0
+SPIKE = 10.0  # standard deviations from the median of nine pixels
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,22 @@ def _levelled(values: Array, means: Means, scales: Scales) -> Array:
     local = means.mean(means.spectrum(power), scales.local)
     floor = 1e-3 * float(np.sqrt(power[means.mask].mean())) if means.mask.any() else 0.0
     return np.asarray(values / (np.sqrt(np.maximum(local, 0)) + np.float32(floor + 1e-12)), np.float32)
+
+
+def despiked(values: Array) -> Array:
+    """An image whose lone wild pixels have the median of their neighbours; a spline would spread them.
+
+    Args:
+        values: (H, W) at the camera's own sampling; NaN invalid.
+    """
+    valid = np.isfinite(values)
+    if not valid.any():
+        return values
+    nearest = ndimage.distance_transform_edt(~valid, return_distances=False, return_indices=True)
+    medians = ndimage.median_filter(values[tuple(nearest)], 3)
+    off = np.abs(values - medians)
+    spread = 1.48 * float(np.median(off[valid]))
+    return np.where(off > SPIKE * spread, medians, values) if spread > 0 else values
 
 
 def destriped(values: Array) -> Array:

@@ -37,9 +37,11 @@ class SmoothField:
         """Displacement at map positions, m; of their common shape."""
         columns = (np.asarray(x, float) - self.left_m) / self.spacing_m
         rows = (self.top_m - np.asarray(y, float)) / self.spacing_m
-        places = np.broadcast_arrays(rows, columns)
+        places = np.stack(np.broadcast_arrays(rows, columns))
         dx, dy = (
-            ndimage.map_coordinates(plane, places, order=DEGREE, mode="nearest", prefilter=False)
+            ndimage.map_coordinates(
+                plane, places.reshape(2, -1), order=DEGREE, mode="nearest", prefilter=False
+            ).reshape(places.shape[1:])
             for plane in (self.dx_m, self.dy_m)
         )
         return dx, dy

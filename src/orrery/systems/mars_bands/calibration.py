@@ -22,7 +22,7 @@ def calibrated(model: BandsModel, patches: Path, kept_nm: list[float]) -> BandsM
     """
     data = PatchDataset(patches, "validation", model.variant, kept_nm)
     inner = np.s_[:, BORDER_PX:-BORDER_PX, BORDER_PX:-BORDER_PX]
-    ratios: list[list[np.ndarray]] = [[] for _ in model.variant.bands]  # type: ignore[type-arg]
+    ratios: list[list[np.ndarray]] = [[] for _ in model.variant.bands]
     for number in range(len(data)):
         planes = data.planes(number)
         statistics, _ = data.own(number, planes["image"], planes["bands"])

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from orrery.systems.mars_bands import metrics
 from orrery.systems.mars_bands.aligned import AlignedScene, load_aligned
 from orrery.systems.mars_bands.baselines import Judged
+from orrery.systems.mars_bands.metrics import band_metrics
 from orrery.systems.mars_bands.model import BandsModel, Reflectance
-from orrery.systems.mars_bands.normalisation import moments, of_bands, statistics_of
+from orrery.systems.mars_bands.normalisation import Moments, moments, statistics_of
 from orrery.systems.mars_bands.params import MarsParams
 from orrery.systems.mars_bands.patches import scene_planes
 from orrery.systems.mars_bands.pictures import scene_picture
@@ -25,6 +25,8 @@ Array = NDArray[np.float32]
 GROUPS = {"evc": (592.35, 533.74, 442.63), "fc": (2503.12, 1500.03, 1079.96)}
 PLACEMENTS = {"local": "", "true": "@true"}
 TOLERANCE_NM = 8.0
+IN_REFLECTANCE = ("rmse", "bias", "r2")
+IN_SCORES = ("rmse", "cosine", "pcc", "rmse_diluted", "valid_fraction", "histogram_intersection")
 
 
 def evaluate(
@@ -94,35 +96,31 @@ def judge(
         name: _positions(list(nm), wavelengths_nm) for name, nm in GROUPS.items() if _has(nm, wavelengths_nm)
     }
     for name, bands in {**groups, "all": list(range(len(wavelengths_nm)))}.items():
-        values, cube = found.values[bands], truth[bands]
-        valid = np.isfinite(cube).all(0) & np.isfinite(values).all(0) & np.isfinite(image)
-        own = of_bands(moments(np.where(valid, image, np.nan), cube), range(len(bands)))
-        scores, truths = _scores(found, bands, own), _standard(cube, own)
-        figures = {
-            "rmse_if": metrics.rmse(values, cube, valid),
-            "bias_if": metrics.bias(values, cube, valid),
-            "spectral_angle_deg": metrics.spectral_angle_deg(values, cube, valid),
-            "rmse": metrics.rmse(scores, truths, valid),
-            "pcc": metrics.pearson(scores, truths, valid),
-            "cosine": metrics.cosine(scores, truths, valid),
-            "rmse_diluted": metrics.diluted_rmse(scores, truths, valid),
-            "valid_fraction": float(valid.mean()),
-        }
+        known = np.isfinite(truth[bands]).all(0) & np.isfinite(image)
+        cube = np.where(known, truth[bands], np.float32(np.nan))
+        values, own = found.values[bands], moments(np.where(known, image, np.nan), cube)
+        absolute, scored = (
+            band_metrics(values, cube),
+            band_metrics(_scores(found, bands, own), _standard(cube, own)),
+        )
+        figures = {f"{metric}_if": absolute[metric] for metric in IN_REFLECTANCE}
+        figures |= {metric: scored[metric] for metric in IN_SCORES}
+        figures["spectral_angle_deg"] = absolute["spectral_angle_deg"]
         if found.sigma is not None:
             inside = np.abs(values - cube) <= found.sigma[bands]
-            figures["coverage_1sigma"] = float(inside[:, valid].mean())
+            figures["coverage_1sigma"] = float(inside[:, known].mean())
         row |= {f"{metric}_{name}{suffix}": float(value) for metric, value in figures.items()}
     return row
 
 
-def _scores(found: Reflectance, bands: list[int], own: Any) -> Array:
+def _scores(found: Reflectance, bands: list[int], own: Moments) -> Array:
     """z-scores as the paper judges them: what an image-wise network says itself, else I/F by the truth's own moments."""
     if found.scores is not None:
         return found.scores[bands]
     return _standard(found.values[bands], own)
 
 
-def _standard(values: Array, own: Any) -> Array:
+def _standard(values: Array, own: Moments) -> Array:
     mean, deviation = (np.asarray(part, np.float32)[:, None, None] for part in (own.mean, own.deviation))
     return np.asarray((values - mean) / deviation, np.float32)
 

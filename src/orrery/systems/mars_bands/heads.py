@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
-from orrery.systems.mars_bands.bins import Bins, class_weights, confidence, decode, equidistant, sid, spread
+from orrery.systems.mars_bands.bins import (
+    Bins,
+    as_logits,
+    class_indices,
+    class_weights,
+    confidence,
+    decode,
+    equidistant,
+    sid,
+    sigma,
+)
 from orrery.systems.mars_bands.losses import LOG_SIGMA_RANGE, Prediction
 from orrery.systems.mars_bands.nets import InputSize
 from orrery.systems.mars_bands.params import ClassificationParams, VariantParams
@@ -44,7 +53,7 @@ class Head:
         """Planes that the network must have."""
         bands = len(self.variant.bands)
         if self.bins is not None:
-            return bands * len(self.bins.representatives)
+            return bands * self.bins.classes
         return bands * (2 if self.has_sigma else 1)
 
     def prediction(self, planes: Tensor, target: Tensor, valid: Tensor) -> Prediction:
@@ -55,12 +64,9 @@ class Head:
             return Prediction(planes[:, :bands], target, valid, log_sigma, diluted=diluted)
         head = self.variant.head
         assert isinstance(head, ClassificationParams)
-        logits = self._logits(planes)
-        weights = None
-        if head.weights != "none":
-            weights = torch.as_tensor(class_weights(self.bins, head.weights), device=planes.device)
-        inner = torch.as_tensor(self.bins.edges[1:-1], dtype=target.dtype, device=target.device)
-        classes = torch.bucketize(target.contiguous(), inner)
+        logits = as_logits(planes, self.bins)
+        weights = None if head.weights == "none" else class_weights(self.bins, head.weights).to(planes)
+        classes = class_indices(target, self.bins)
         mean = decode(logits, self.bins, "expectation")
         return Prediction(mean, target, valid, None, logits, classes, weights, diluted)
 
@@ -73,13 +79,8 @@ class Head:
             return planes[:, :bands], planes[:, bands:].clamp(*LOG_SIGMA_RANGE).exp(), None
         head = self.variant.head
         assert isinstance(head, ClassificationParams)
-        logits = self._logits(planes)
-        return decode(logits, self.bins, head.decode), spread(logits, self.bins), confidence(logits)
-
-    def _logits(self, planes: Tensor) -> Tensor:
-        assert self.bins is not None
-        count, _, height, width = planes.shape
-        return planes.reshape(count, len(self.variant.bands), len(self.bins.representatives), height, width)
+        logits = as_logits(planes, self.bins)
+        return decode(logits, self.bins, head.decode), sigma(logits, self.bins), confidence(logits)
 
 
 def padded(inputs: Tensor, size: InputSize) -> Tensor:

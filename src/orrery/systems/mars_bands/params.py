@@ -9,16 +9,15 @@ from pydantic import Field, model_validator
 from orrery.params import Fraction, NonNegative, OptimiserParams, Positive, Section
 from orrery.systems.base import SystemSection
 from orrery.systems.mars_bands.align import AlignParams
+from orrery.systems.mars_bands.aligned import Placement
 from orrery.systems.mars_bands.losses import LossName
 from orrery.systems.mars_bands.nets import NetworkParams
 from orrery.systems.mars_bands.predict import PredictParams
 from orrery.systems.split import SplitParams
 
-Placement = Literal["none", "global", "local", "true"]
-
 
 class ClipParams(Section):
-    """What is cut off before anything is normalised (Apostnikova et al. 2022, Appendix A.1)."""
+    """What is cut off before anything is normalised (Stepcenkov et al. 2022, Appendix A.1)."""
 
     name: Literal["percentile", "sigma", "none"]
     percentile: Annotated[NonNegative, Field(lt=50, description="of either end, %")] = 0.01

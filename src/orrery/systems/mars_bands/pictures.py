@@ -14,6 +14,7 @@ from orrery.systems.mars_bands.model import Reflectance
 
 Array = NDArray[np.float32]
 
+
 def scene_picture(
     name: str, image: Array, truth: Array, found: Reflectance, wavelengths_nm: list[float], path: Path
 ) -> None:

@@ -45,7 +45,8 @@ class MarsBands(System[MarsParams]):
 
     def align(self, data: Path, out: Path, section: MarsParams, seed: int) -> pd.DataFrame:
         """Every CRISM cube onto its CTX image."""
-        return align_scenes(list_scenes(data / "mars"), out, section.align, seed)
+        scenes = list_scenes(data / "mars")
+        return pd.DataFrame(align_scenes(scenes, out, section.align, section.split, seed))
 
     def patch(self, aligned: Path, out: Path, section: MarsParams, seed: int) -> None:
         """Cut training and validation scenes."""
@@ -98,7 +99,12 @@ class MarsBands(System[MarsParams]):
         write_tables(workspace, section, commit)
 
     def predict(
-        self, trained: Trained, request: Mapping[str, Any], out: Path, section: MarsParams, tags: Mapping[str, str]
+        self,
+        trained: Trained,
+        request: Mapping[str, Any],
+        out: Path,
+        section: MarsParams,
+        tags: Mapping[str, str],
     ) -> str:
         """A whole strip to COGs with their STAC item."""
         model = BandsModel.from_recipe(trained.recipe, trained.network)

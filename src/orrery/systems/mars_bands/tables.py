@@ -13,7 +13,7 @@ from orrery.systems.mars_bands.plots import quality_plot
 from orrery.tables import Pick, Result, Row, gathered, markdown, row_of
 
 # RMSE, cosine and PCC of test patches (Tables 2 and 3) and whole test images (mean of the two in Table 7), EVC
-# bands, z-scored: Apostnikova's group at THD, Remote Sensing 14 (2022)
+# bands, z-scored: Stepcenkov et al. 2022, Remote Sensing 14(14):3457
 PAPER = {
     "Table 2, architectures": {
         "fpn": (0.657, 0.556, 0.618),
@@ -37,8 +37,8 @@ PAPER = {
     "Table 7, whole test images": {"unet-efficientnet-b0": (0.492, 0.788, 0.8305)},
 }
 PAPER_METRICS = ("rmse", "cosine", "pcc")
-METRICS = ("rmse_if", "bias_if", "spectral_angle_deg", *PAPER_METRICS, "rmse_diluted", "valid_fraction",
-           "coverage_1sigma")  # fmt: skip
+METRICS = ("rmse_if", "bias_if", "r2_if", "spectral_angle_deg", *PAPER_METRICS, "rmse_diluted", "valid_fraction",
+           "histogram_intersection", "coverage_1sigma")  # fmt: skip
 GROUP_TITLES = {"evc": "enhanced visible colour", "fc": "false colour"}
 PLACEMENT_TITLES = {"": "pipeline alignment", "@true": "true alignment"}
 
@@ -96,7 +96,9 @@ def _regions(name: str, result: Result) -> Iterator[Row]:
 def _pick(metric: str, region: str | None = None) -> Pick:
     def pick(result: Result) -> list[float]:
         rows = [row for row in result["scenes"].values() if row["set"] == "test"]
-        return [row[metric] for row in rows if row.get(metric) is not None and region in (None, row["region"])]
+        return [
+            row[metric] for row in rows if row.get(metric) is not None and region in (None, row["region"])
+        ]
 
     return pick
 

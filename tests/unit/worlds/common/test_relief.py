@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from orrery.worlds.moon.relief import crater_wall, massif, self_affine
+from orrery.worlds.common.relief import crater_wall, massif, self_affine
 
 
 def deviogram_exponent(field: np.ndarray, lags: list[int]) -> float:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from orrery.worlds.moon.craters import (
+from orrery.worlds.common.craters import (
+    MOON,
     Craters,
-    chronology_per_km2,
     draw_craters,
     equilibrium_per_km2,
-    produced_per_km2,
     visible_per_km2,
     without_buried,
 )
@@ -18,19 +17,19 @@ from orrery.worlds.moon.craters import (
 
 def test_chronology_meets_the_production_function_at_one_gigayear() -> None:
     """Neukum's constant a0 = -3.0876 is the chronology's number at 1 km and 1 Ga, to the 3 % that both were fitted to."""
-    assert chronology_per_km2(1.0) == pytest.approx(10**-3.0876, rel=0.03)
-    assert produced_per_km2(1000.0, 1.0) == pytest.approx(chronology_per_km2(1.0))
+    assert MOON.chronology_per_km2(1.0) == pytest.approx(10**-3.0876, rel=0.03)
+    assert MOON.per_km2(1000.0, 1.0) == pytest.approx(MOON.chronology_per_km2(1.0))
 
 
 def test_chronology_at_the_oldest_maria() -> None:
     # 5.44e-14 (e^(6.93 x 3.8) - 1) + 8.38e-4 x 3.8, by hand.
-    assert chronology_per_km2(3.8) == pytest.approx(0.01805, rel=1e-3)
+    assert MOON.chronology_per_km2(3.8) == pytest.approx(0.01805, rel=1e-3)
 
 
 def test_production_is_steep_between_100_m_and_1_km_and_continues_below_10_m() -> None:
-    exponents = np.diff(np.log(produced_per_km2([100.0, 1000.0], 3.0))) / np.log(10)
+    exponents = np.diff(np.log(MOON.per_km2([100.0, 1000.0], 3.0))) / np.log(10)
     assert -4 < exponents[0] < -3  # "a cumulative slope of about -3" of lunar craters below 1 km
-    below = np.diff(np.log(produced_per_km2([2.5, 5.0, 10.0, 10.001], 3.0))) / np.diff(
+    below = np.diff(np.log(MOON.per_km2([2.5, 5.0, 10.0, 10.001], 3.0))) / np.diff(
         np.log([2.5, 5.0, 10.0, 10.001])
     )
     np.testing.assert_allclose(below, below[-1], rtol=1e-3)
@@ -38,15 +37,15 @@ def test_production_is_steep_between_100_m_and_1_km_and_continues_below_10_m() -
 
 def test_mare_of_three_gigayears_is_in_equilibrium_below_some_hundred_metres() -> None:
     diameters = np.geomspace(20, 500, 400)
-    crossing = diameters[np.argmax(produced_per_km2(diameters, 3.0) < equilibrium_per_km2(diameters))]
+    crossing = diameters[np.argmax(MOON.per_km2(diameters, 3.0) < equilibrium_per_km2(diameters))]
     assert 80 < crossing < 300
 
 
 def test_drawn_craters_have_the_published_density() -> None:
     """Counts above each diameter agree with the cited function within four standard deviations of Poisson's law."""
-    craters = draw_craters((8000.0, 8000.0), 9.0, 1000.0, 3.0, 1.0, np.random.default_rng(5))
+    craters = draw_craters(MOON, (8000.0, 8000.0), 9.0, 1000.0, 3.0, 1.0, np.random.default_rng(5))
     for diameter in (12.0, 20.0, 50.0, 100.0, 200.0):
-        expected = 64 * (visible_per_km2(diameter, 3.0) - visible_per_km2(1000.0, 3.0))
+        expected = 64 * (visible_per_km2(MOON, diameter, 3.0) - visible_per_km2(MOON, 1000.0, 3.0))
         # Small ones lose a few per cent to younger larger ones, as they should.
         assert (
             expected * 0.9 - 4 * np.sqrt(expected)
@@ -56,11 +55,11 @@ def test_drawn_craters_have_the_published_density() -> None:
 
 
 def test_steep_ground_keeps_fewer() -> None:
-    assert visible_per_km2(30.0, 3.8, 0.4) == pytest.approx(0.4 * equilibrium_per_km2(30.0))
+    assert visible_per_km2(MOON, 30.0, 3.8, 0.4) == pytest.approx(0.4 * equilibrium_per_km2(30.0))
 
 
 def test_ages_and_wear_are_those_of_a_steady_rain() -> None:
-    craters = draw_craters((6000.0, 6000.0), 9.0, 1000.0, 3.0, 1.0, np.random.default_rng(6))
+    craters = draw_craters(MOON, (6000.0, 6000.0), 9.0, 1000.0, 3.0, 1.0, np.random.default_rng(6))
     assert craters.age_ga.max() <= 3.0
     small, large = craters.diameter_m < 40, craters.diameter_m > 150
     assert craters.age_ga[small].max() < 1.5 < craters.age_ga[large].max()
@@ -83,7 +82,7 @@ def test_a_young_large_crater_buries_old_small_ones_only() -> None:
 
 def test_the_same_stream_draws_the_same_craters() -> None:
     first, second = (
-        draw_craters((900.0, 900.0), 9.0, 300.0, 3.0, 1.0, np.random.default_rng(3)) for _ in range(2)
+        draw_craters(MOON, (900.0, 900.0), 9.0, 300.0, 3.0, 1.0, np.random.default_rng(3)) for _ in range(2)
     )
     assert np.array_equal(first.x_m, second.x_m)
     assert np.array_equal(first.creep, second.creep)

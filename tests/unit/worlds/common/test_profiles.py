@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from orrery.worlds.moon.craters import LIFETIME_CREEP, Craters
-from orrery.worlds.moon.profiles import (
+from orrery.worlds.common.craters import LIFETIME_CREEP, Craters
+from orrery.worlds.common.profiles import (
     CREEP_STATES,
     REACH_RADII,
     fresh_depth_over_diameter,
@@ -15,7 +15,7 @@ from orrery.worlds.moon.profiles import (
     profile_table,
     worn_profile,
 )
-from orrery.worlds.moon.stamping import add_craters
+from orrery.worlds.common.stamping import add_craters
 
 
 def crater(diameter_m: float, place_m: float, creep: float = 0.0) -> Craters:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from orrery.instruments.photometry import Sun
-from orrery.worlds.moon.shadows import lit_fraction, shadow_depth
+from orrery.worlds.common.shadows import lit_fraction, shadow_depth
 
 
 @pytest.mark.parametrize("azimuth", range(0, 360, 24))

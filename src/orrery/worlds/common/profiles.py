@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import i0e
 
-from orrery.worlds.moon.craters import LIFETIME_CREEP
+from orrery.worlds.common.craters import LIFETIME_CREEP
 
 Floats = NDArray[np.float64]
 

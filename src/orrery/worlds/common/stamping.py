@@ -7,8 +7,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from orrery.worlds.moon.craters import Craters
-from orrery.worlds.moon.profiles import (
+from orrery.worlds.common.craters import Craters
+from orrery.worlds.common.profiles import (
     CREEP_STATES,
     REACH_RADII,
     SAMPLES,

@@ -23,6 +23,7 @@ ORIGINS = {
 ROUNDS = 3  # of fitting and of setting faults aside; the second changes hardly anything
 LEAST_PX = 50  # common pixels of a band, for two unknowns
 SIGMA_OF_MAD = 1.4826
+LEAST_SIGMA = 1e-4  # I/F: no observation is surer (Murchie et al. 2007: 1/400 of I/F 0.2 at best)
 
 
 class FillParams(Section):
@@ -115,7 +116,8 @@ def _match(observed: Array, predicted: Array, params: FillParams) -> tuple[Match
     for _ in range(ROUNDS):
         rest = np.where(both, observed - gain * predicted - offset, 0).astype(np.float32)
         apart = np.abs(rest - ndimage.median_filter(rest, params.window_px))
-        faults = both & (apart > params.fault_sigmas * SIGMA_OF_MAD * np.median(apart[both]))
+        spread = max(SIGMA_OF_MAD * float(np.median(apart[both])), LEAST_SIGMA)
+        faults = both & (apart > params.fault_sigmas * spread)
         gain, offset = _line(predicted[both & ~faults], observed[both & ~faults])
     good = both & ~faults
     left = (observed - gain * predicted - offset)[good]

@@ -5,20 +5,20 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from ruamel.yaml import YAML
 
-from orrery.gates import ExpectationParams, judge
+from orrery.gates import judge
+from orrery.params import load_params
 from orrery.raster.cube import read_cube
 from orrery.raster.io import write
 from orrery.raster.scene import list_scenes
 from orrery.seeds import stream
+from orrery.systems.base import get_section
 from orrery.systems.mars_bands.align import AlignParams, align_scenes
 from tests.unit.systems.mars_scenes import make_scene
 
 pytestmark = pytest.mark.faults
 
-PROPOSAL = YAML(typ="safe").load(Path(__file__).with_name("mars_bands_gate.yaml").read_text())
-GATE = {name: ExpectationParams.model_validate(item) for name, item in PROPOSAL.items()}
+GATE = get_section(load_params(Path(__file__).parents[2] / "params.yaml"), "mars-bands").gate
 BOUNDS = [
     (name, end) for name, item in GATE.items() for end in ("min", "max") if getattr(item, end) is not None
 ]

@@ -84,6 +84,14 @@ def read_cube(
     return Cube(values, found[chosen], grid)
 
 
+def wavelengths_of(
+    path: Path, *, body: Body | None = "mars", table: Path | None = None
+) -> NDArray[np.float64]:
+    """(B,) wavelengths of a cube's bands in the file's order, nm; arguments and errors as `read_cube`."""
+    with open_windows(path, body=body) as source:
+        return _wavelengths_nm(source, table)
+
+
 def _read(source: Source, bands: list[int]) -> Array:
     """(B, H, W) values of bands that are all in the file."""
     height, width = source.grid.shape

@@ -73,20 +73,50 @@ def predict_rows(predictor: Predictor[T], layout: Layout, store: RowStore, advan
     advance(finished)
     if finished == height:
         return
-    blender = RowBlender(width, len(store.planes) - 1, finished, *([] if sums is None else [sums]))
-    with ThreadPoolExecutor(max_workers=1) as reader:
-        strips = _Strips.over(layout, predictor.read, reader)
+    blender = RowBlender(width, len(store.planes) - 1, finished, sums)
+    with ThreadPoolExecutor(max_workers=1) as reader, ThreadPoolExecutor(max_workers=1) as writer:
+        strips, queue = _Strips.over(layout, predictor.read, reader), _Queue(writer)
         for index in range(len(rows.starts)):
-            if 0 < rows.finished(index) <= finished:
-                continue
+            if finished and rows.finished(index) <= finished:
+                continue  # its part of the sums was saved with them
             for cuts in _batches(strips, layout, predictor, index):
-                _add(blender, cuts, predictor)
-            done = blender.finish(rows.finished(index))
-            if not done.shape[1]:
-                continue
-            store.write(rows.finished(index) - done.shape[1], np.stack([*done, np.isfinite(done[0])]))
-            store.save_progress(rows.finished(index), blender.sums)
-            advance(done.shape[1])
+                predicted = list(predictor.predict([cut.tile for cut in cuts], [cut.core for cut in cuts]))
+                queue.put(_add, blender, cuts, predicted)
+            queue.put(_finish, blender, rows.finished(index), store, advance)
+        queue.wait()
+
+
+@dataclass
+class _Queue:
+    """Steps in their order in another thread, so that blending and writing take place while the model works."""
+
+    executor: Executor
+    step: Future[None] | None = None
+
+    def put(self, function: Callable[..., None], *arguments: Any) -> None:
+        """Begin a step when the one before it is done."""
+        self.wait()
+        self.step = self.executor.submit(function, *arguments)
+
+    def wait(self) -> None:
+        """Until the last step is done; an error in it is raised here."""
+        if self.step is not None:
+            self.step.result()
+
+
+def _add(blender: RowBlender, cuts: Sequence[_Cut[Any]], predicted: Sequence[Sequence[Array]]) -> None:
+    """Add the tiles of a batch."""
+    for cut, values in zip(cuts, predicted, strict=True):
+        blender.add(cut.row, cut.column, cut.weight, values)
+
+
+def _finish(blender: RowBlender, stop: int, store: RowStore, advance: Advance) -> None:
+    """Write the rows before `stop`, which no further tile reaches."""
+    done = blender.finish(stop)
+    if done.shape[1]:
+        store.write(stop - done.shape[1], np.stack([*done, np.isfinite(done[0])]))
+        store.save_progress(stop, blender.sums)
+        advance(done.shape[1])
 
 
 @dataclass(frozen=True)
@@ -180,10 +210,3 @@ def _padded(planes: Sequence[Array], down: _Span, across: _Span) -> Planes:
     if not any(down.missing + across.missing):
         return tuple(planes)
     return tuple(np.pad(plane, (down.missing, across.missing), mode="reflect") for plane in planes)
-
-
-def _add(blender: RowBlender, cuts: Sequence[_Cut[T]], predictor: Predictor[T]) -> None:
-    """Predict a batch and add its tiles."""
-    predicted = predictor.predict([cut.tile for cut in cuts], [cut.core for cut in cuts])
-    for cut, values in zip(cuts, predicted, strict=True):
-        blender.add(cut.row, cut.column, cut.weight, values)

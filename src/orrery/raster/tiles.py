@@ -8,7 +8,7 @@ the rows that a later tile can still reach.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import product
 from math import ceil
 from typing import Any
@@ -111,7 +111,6 @@ def _rise(length: int, overlap: int) -> NDArray[np.float64]:
     return np.asarray(np.minimum((np.arange(length) + 0.5) / max(overlap, 0.5), 1.0), float)
 
 
-@dataclass
 class RowBlender:
     """Weighted means of overlapping tiles, added from top to bottom; finished rows leave at the top.
 
@@ -119,17 +118,19 @@ class RowBlender:
         width: pixels of a row.
         planes: values a pixel.
         first_row: the raster's row that the sums begin with.
-        sums: (planes + 1, rows, width) running sums of weight times value, and of weight in the last plane.
     """
 
-    width: int
-    planes: int
-    first_row: int = 0
-    sums: Array = field(default_factory=lambda: np.zeros((0, 0, 0), np.float32))
+    def __init__(self, width: int, planes: int, first_row: int = 0, sums: Array | None = None) -> None:
+        self.width, self.planes, self.first_row, self._rows = width, planes, first_row, 0
+        self._held = np.zeros((planes + 1, 0, width), np.float32)  # what lies below the sums is zero
+        if sums is not None:
+            self._reach(first_row + sums.shape[1])
+            self.sums[:] = sums
 
-    def __post_init__(self) -> None:
-        if not self.sums.size:
-            self.sums = np.zeros((self.planes + 1, 0, self.width), np.float32)
+    @property
+    def sums(self) -> Array:
+        """(planes + 1, rows, width) running sums of weight times value, and of weight in the last plane."""
+        return self._held[:, : self._rows]
 
     def add(self, row: int, column: int, weight: Array, values: Sequence[Array]) -> None:
         """Add a tile.
@@ -142,7 +143,7 @@ class RowBlender:
         """
         height, width = weight.shape
         self._reach(row + height)
-        part = self.sums[:, row - self.first_row : row - self.first_row + height, column : column + width]
+        part = self._held[:, row - self.first_row : row - self.first_row + height, column : column + width]
         valid = np.isfinite(values[0])
         if valid.all():
             for plane, value in zip(part, values, strict=False):
@@ -157,16 +158,23 @@ class RowBlender:
     def finish(self, stop: int) -> Array:
         """(planes, rows, width) weighted means of the rows before `stop`, which leave; NaN where no tile was valid."""
         self._reach(stop)
-        done, self.sums = np.split(self.sums, [stop - self.first_row], axis=1)
-        self.sums, self.first_row = self.sums.copy(), stop
+        count = stop - self.first_row
         with np.errstate(invalid="ignore"):
-            return np.asarray(done[:-1] / done[-1:], np.float32)
+            means = self._held[:-1, :count] / self._held[-1:, :count]
+        left = self._rows - count
+        self._held[:, :left] = self._held[:, count : self._rows]
+        self._held[:, left : self._rows] = 0
+        self.first_row, self._rows = stop, left
+        return np.asarray(means, np.float32)
 
     def _reach(self, stop: int) -> None:
-        missing = stop - self.first_row - self.sums.shape[1]
-        if missing > 0:
-            fresh = np.zeros((self.planes + 1, missing, self.width), np.float32)
-            self.sums = np.concatenate([self.sums, fresh], axis=1)
+        """Hold the rows before `stop`."""
+        wanted = stop - self.first_row
+        if wanted > self._held.shape[1]:
+            grown = np.zeros((self.planes + 1, wanted, self.width), np.float32)
+            grown[:, : self._rows] = self.sums
+            self._held = grown
+        self._rows = max(self._rows, wanted)
 
 
 def stretch(field_values: Array, rows: NDArray[Any], columns: NDArray[Any]) -> Array:

@@ -111,12 +111,14 @@ class System(ABC, Generic[P]):
         section_type: the pydantic model of its section.
         summary: what goes in, what comes out, for whom; for the model card.
         limits: known failures, for the model card.
+        takes: what `predict` and, where the system has it, `restore` are told: option -> whether it must be given.
     """
 
     name: str
     section_type: type[P]
     summary: str
     limits: tuple[str, ...]
+    takes: Mapping[str, Mapping[str, bool]] = {"predict": {"images": True, "dem": False}}
 
     @abstractmethod
     def align(self, data: Path, out: Path, section: P, seed: int) -> pd.DataFrame:
@@ -170,6 +172,16 @@ class System(ABC, Generic[P]):
         self, trained: Trained, request: Mapping[str, Any], out: Path, section: P, tags: Mapping[str, str]
     ) -> str:
         """Apply a trained network to a whole scene; return what was written, in one line."""
+
+    def restore(
+        self, trained: Trained, request: Mapping[str, Any], out: Path, section: P, tags: Mapping[str, str]
+    ) -> str:
+        """Fill a faulty observation by a trained network; return what was written, in one line.
+
+        Raises:
+            OrreryError: the system does not do that.
+        """
+        raise OrreryError(f"{self.name} restores nothing", remedy="see `orrery restore --help`")
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,17 @@ class LunarDTM(System[LunarParams]):
         "albedo contrasts sharper than a few hundred metres look like slopes",
     )
 
+    takes: Mapping[str, Mapping[str, bool]] = {
+        "predict": {
+            "images": True,
+            "dem": True,
+            "sun": False,
+            "align": False,
+            "image_band": False,
+            "dem_band": False,
+        }
+    }
+
     def align(self, data: Path, out: Path, section: LunarParams, seed: int) -> pd.DataFrame:
         """NAC-R to NAC-L, and the SLDEM to both; neighbours are chained."""
         return pd.DataFrame(align_scenes(list_scenes(data / "moon"), out, section.align, seed))

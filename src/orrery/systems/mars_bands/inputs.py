@@ -106,7 +106,9 @@ def _under(strip: Strip, terrain: Source) -> Dem:
     """The DEM under an image, some of whose pixels have a height."""
     dem = Dem.under(strip.grid, terrain, strip.path)
     factor = ceil(sqrt(strip.grid.height * strip.grid.width / SMALL_PX))
-    dem.check(reduced(strip.source, factor), strip.path, terrain.path)
+    small = reduced(strip.source, factor)
+    if small.valid.any():  # an image without a valid pixel is refused for that
+        dem.check(small, strip.path, terrain.path)
     return dem
 
 

@@ -10,6 +10,7 @@ from orrery.params import Fraction, NonNegative, OptimiserParams, Positive, Sect
 from orrery.systems.base import SystemSection
 from orrery.systems.mars_bands.align import AlignParams
 from orrery.systems.mars_bands.aligned import Alignment
+from orrery.systems.mars_bands.filling import FillParams
 from orrery.systems.mars_bands.losses import LossName
 from orrery.systems.mars_bands.nets import NetworkParams
 from orrery.systems.mars_bands.predict import PredictParams
@@ -83,6 +84,7 @@ class MarsParams(SystemSection):
     align: AlignParams
     patch: PatchParams
     predict: PredictParams
+    restore: FillParams = FillParams()
     variants: dict[str, VariantParams]
 
     @model_validator(mode="after")

@@ -124,7 +124,8 @@ def predict(
         tqdm(total=2 * strip.grid.height, unit="row", desc="predict", disable=not progress) as bar,
     ):
         statistics = statistics_of(strip, bar.update)
-        sources = {path: sha256(path) for path in (image, dem) if path is not None}
+        used = (image, dem if model.uses_dem else None)
+        sources = {path: sha256(path) for path in used if path is not None}
         identity = {
             "orrery": __version__,
             "sources": [(path.name, digest) for path, digest in sources.items()],
@@ -158,14 +159,14 @@ def one_image(images: Sequence[Path]) -> Path:
 
 
 def _summary(store: RowStore, out: Path) -> ProductSummary:
-    """Exact count; the medians of every 16th row."""
+    """Exact count; the medians of every 16th pixel of every 16th row."""
     valid = 0
     samples: dict[str, list[Any]] = {name: [] for name in band_names(store.planes)}
     for row in range(0, store.grid.height, ROWS_AT_ONCE):
         stop = min(row + ROWS_AT_ONCE, store.grid.height)
         valid += int(store.rows(row, stop, VALID).sum())
         for name, parts in samples.items():
-            parts.append(store.rows(row, stop, name)[::16].ravel())
+            parts.append(store.rows(row, stop, name)[::16, ::16].ravel())
     if not valid:
         raise OrreryError(
             "the model gave no valid value", file=out, remedy="check the image, and the DEM under it"

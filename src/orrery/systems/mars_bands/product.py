@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from math import ceil
+from math import ceil, sqrt
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from orrery.systems.mars_bands.whole_image import VALID
 from orrery.systems.quicklook import QUICKLOOK_PX, colour, gray, panels
 
 Array = NDArray[np.float32]
-PICTURE_PX = 4096  # longest side of evc.png and fc.png
+PICTURE_PX = 4_000_000  # of evc.png and fc.png; the COG has them all
 ROWS_AT_ONCE = 256
 SIGMA, CONFIDENCE = "sigma ", "confidence "
 FILES = (
@@ -106,12 +106,12 @@ def _makers(store: RowStore, content: Content) -> dict[str, Callable[[Path], Non
 
 def _cog_maker(store: RowStore, planes: Sequence[str], tags: Mapping[str, str]) -> Callable[[Path], None]:
     part = RowStore(store.folder, store.name, tuple(planes), store.grid)
-    units = {name: "" if name.startswith(CONFIDENCE) else "I/F" for name in planes}
+    units = dict.fromkeys(planes, "" if planes[0].startswith(CONFIDENCE) else "I/F")
     return lambda path: write_cog(part, units, tags, path)
 
 
 def _picture_maker(store: RowStore, planes: Sequence[str]) -> Callable[[Path], None]:
-    factor = ceil(max(store.grid.shape) / PICTURE_PX)
+    factor = ceil(sqrt(store.grid.height * store.grid.width / PICTURE_PX))
     return lambda path: write_picture(stretched(small(store, planes, factor)), path)
 
 

@@ -15,6 +15,7 @@ from orrery.systems.mars_bands.tile import Statistics
 
 Floats = NDArray[np.float64]
 TAIL = 1e-4  # the 0.01 and 99.99 percentiles of Apostnikova et al. 2022
+LARGEST = 1e5  # beyond lies garbage, whose squares would drown all else until its tail is cut off
 ROWS_AT_ONCE = 256
 
 
@@ -29,17 +30,20 @@ class _Sums:
 
     def add(self, values: Floats) -> None:
         if not self.count:
-            self.near = float(values.mean())
-        apart = values - self.near
+            self.near = float(np.median(values))
+        apart = self._apart(values)
         self.count += values.size
         self.first += float(apart.sum())
         self.second += float(apart @ apart)
 
     def replace(self, values: Floats, by: float) -> None:
         """Let some of the values have been another one."""
-        apart, new = values - self.near, by - self.near
+        apart, new = self._apart(values), self._apart(np.full(values.shape, by))
         self.first += float((new - apart).sum())
         self.second += float((new**2 - apart**2).sum())
+
+    def _apart(self, values: Floats) -> Floats:
+        return np.asarray(np.clip(values, -LARGEST, LARGEST) - self.near)
 
     def moments(self) -> tuple[float, float]:
         """Mean and standard deviation."""

@@ -22,6 +22,7 @@ from orrery.systems.mars_bands.nets import input_size
 from orrery.systems.mars_bands.params import MarsParams
 from orrery.systems.mars_bands.patches import make_patches
 from orrery.systems.mars_bands.predict import predict
+from orrery.systems.mars_bands.restore import restore
 from orrery.systems.mars_bands.tables import write_tables
 from orrery.systems.mars_bands.task import BandsTask
 
@@ -42,6 +43,12 @@ class MarsBands(System[MarsParams]):
         "a region unlike those trained on is coloured like the nearest of them: see the regional hold-out",
         "nothing finer than CRISM's 18 m is predicted",
     )
+
+    takes: Mapping[str, Mapping[str, bool]] = {
+        "predict": dict.fromkeys(("dem", "stride", "scale", "image_band", "dem_band"), False) | {"images": True},
+        "restore": dict.fromkeys(("dem", "align", "stride", "scale", "image_band", "dem_band"), False)
+        | {"images": True, "cube": True},
+    }
 
     def align(self, data: Path, out: Path, section: MarsParams, seed: int) -> pd.DataFrame:
         """Every CRISM cube onto its CTX image."""
@@ -108,6 +115,22 @@ class MarsBands(System[MarsParams]):
         """A whole strip to COGs with their STAC item."""
         model = BandsModel.from_recipe(trained.recipe, trained.network)
         return str(predict(model=model, out=out, params=section.predict, tags=tags, **request))
+
+    def restore(
+        self, trained: Trained, request: Mapping[str, Any], out: Path, section: MarsParams, tags: Mapping[str, str]
+    ) -> str:
+        """A faulty cube to one that is whole."""
+        model = BandsModel.from_recipe(trained.recipe, trained.network)
+        summary = restore(
+            model=model,
+            out=out,
+            params=section.predict,
+            filling=section.restore,
+            alignment=section.align,
+            tags=tags,
+            **request,
+        )
+        return str(summary)
 
 
 SYSTEM = MarsBands()

@@ -30,7 +30,6 @@ from orrery.raster.rows import RowStore
 from orrery.raster.sidecar import read_sidecar
 from orrery.raster.windows import Span, covered
 from orrery.systems.mars_bands.align import AlignParams
-from orrery.systems.mars_bands.aligned import correction_of, plain
 from orrery.systems.mars_bands.composites import TOLERANCE_NM
 from orrery.systems.mars_bands.filling import OBSERVED, PREDICTED, REPLACED, Filled, FillParams, fill
 from orrery.systems.mars_bands.inputs import Strip, opened, statistics_of
@@ -182,7 +181,7 @@ def _finder(
 ) -> Callable[[], Correction]:
     """What finds the way from the cube to the image, by the observed band nearest to the one that the image resembles."""
     there = [index for index, band in enumerate(observed.values) if np.isfinite(band).any()]
-    nearest = min(there, key=lambda index: abs(observed.wavelengths_nm[index] - params.band_nm))
+    nearest = min(there, key=lambda index: abs(observed.wavelengths_nm[index] - params.match_nm))
     moving = Raster(observed.values[nearest], observed.grid)
 
     def find() -> Correction:
@@ -202,8 +201,8 @@ def _finder(
 def _kept(path: Path, find: Callable[[], Correction]) -> Correction:
     """What was found, kept over a kill."""
     if not path.exists():
-        write_json(path, plain(find()))
-    return correction_of(read_json(path))
+        write_json(path, find().to_dict())
+    return Correction.from_dict(read_json(path))
 
 
 def _filled(
@@ -256,4 +255,4 @@ def _properties(filled: Filled, observed: Cube, correction: Correction) -> dict[
         }
         numbers = {name: value if isfinite(value) else None for name, value in asdict(match).items()}
         bands.append({"wavelength_nm": float(nm), **numbers, **counts})
-    return {"orrery:bands": bands, "orrery:correction": plain(correction)}
+    return {"orrery:bands": bands, "orrery:correction": correction.to_dict()}

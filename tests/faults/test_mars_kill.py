@@ -9,6 +9,8 @@ import pytest
 from orrery.systems.mars_bands.predict import PredictParams, predict
 from tests.faults.killing import digests, killed, product
 from tests.unit.systems.mars_scenes import BiasedStub, PointStub, Strip, make_strip
+from tests.unit.systems.test_mars_restore import faulty, make_pair
+from tests.unit.systems.test_mars_restore import run as restore_pair
 
 pytestmark = pytest.mark.faults
 PARAMS = PredictParams(tile_px=48)
@@ -83,3 +85,15 @@ def test_other_parameters_begin_anew(strip, tmp_path):
     run(strip, tmp_path / "out", stride=1)
     run(strip, tmp_path / "calm", stride=1)
     assert digests(tmp_path / "out") == digests(tmp_path / "calm")
+
+
+@pytest.mark.parametrize("step", ["rename", "write"])
+def test_a_restoration_killed_again_and_again_ends_as_if_undisturbed(step, tmp_path, monkeypatch):
+    monkeypatch.setattr("orrery.systems.mars_bands.restored.save", lambda figure, path: path.touch())
+    pair = make_pair(tmp_path, spoil=faulty)
+    restore_pair(pair, tmp_path / "calm", align=True)
+    kills = 0
+    while killed(step, 1 + kills, lambda: restore_pair(pair, tmp_path / "killed", align=True)):
+        kills += 1
+    assert kills >= 3
+    assert digests(tmp_path / "killed") == digests(tmp_path / "calm")

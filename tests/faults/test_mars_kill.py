@@ -8,7 +8,7 @@ import pytest
 
 from orrery.systems.mars_bands.predict import PredictParams, predict
 from tests.faults.killing import digests, killed, product
-from tests.unit.systems.mars_scenes import BiasedStub, PointStub, Strip, make_strip
+from tests.unit.systems.mars_strips import BiasedStub, PointStub, Strip, make_strip
 from tests.unit.systems.test_mars_restore import faulty, make_pair
 from tests.unit.systems.test_mars_restore import run as restore_pair
 

@@ -35,8 +35,8 @@ FC_NM = (2503.12, 1500.03, 1079.96)
 # How far a band may lie from the wavelength asked for: a little more than half the step.
 TOLERANCE_NM = 3.5
 
-# Noise over the signal of ground of I/F 0.2: some 1/400 in the middle of either detector, more at the blue end, where the lamp
-# of calibration is faint, and beyond 2.7 um, where the detector's dark current rules.
+# Noise over the signal of ground of I/F 0.2: some 1/300 in the middle of the infrared detector, more at the blue end, where light is
+# scarce, and beyond 2.7 um, where the detector's dark current rules (orders of magnitude of Murchie et al. 2007).
 NOISE_NM = (436.0, 500.0, 600.0, 1000.0, 1050.0, 1300.0, 2300.0, 2600.0, 2800.0, 3900.0)
 NOISE_SHARE = (0.012, 0.006, 0.004, 0.006, 0.006, 0.003, 0.003, 0.005, 0.02, 0.03)
 # What destriping leaves of the columns' gains, and how many values are spikes ("garbage" of up to 1e4 is seen in archived cubes).

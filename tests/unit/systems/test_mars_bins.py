@@ -17,7 +17,6 @@ from orrery.systems.mars_bands.bins import (
     equidistant,
     sid,
     sigma,
-    soft_l1,
 )
 from orrery.systems.mars_bands.nets import SmpParams, build
 
@@ -138,21 +137,6 @@ def test_certainty_and_ignorance():
     flat = torch.zeros(1, 1, 19, 1, 1)
     assert confidence(flat).item() == pytest.approx(0, abs=1e-6)
     assert sigma(flat, BINS).item() == pytest.approx(12 / np.sqrt(12), rel=1e-4)
-
-
-def test_soft_l1_counts_valid_values_only_and_teaches_through_masked_nan(logits):
-    truth = torch.from_numpy(stream(0, "truth").standard_normal((2, 3, 4, 5), np.float32))
-    valid = torch.from_numpy(stream(0, "valid").random((2, 3, 4, 5)) < 0.5)
-    truth[~valid] = float("nan")
-    free = logits.clone().requires_grad_()
-    loss = soft_l1(free, truth, valid, BINS)
-    wanted = np.abs(decode(logits, BINS).numpy() - truth.numpy())[valid.numpy()].mean()
-    assert loss.item() == pytest.approx(wanted, rel=1e-5)
-    loss.backward()
-    assert torch.isfinite(free.grad).all()
-    taught = free.grad.abs().sum(2) > 0
-    assert torch.equal(taught, valid)
-    assert soft_l1(logits, truth, torch.zeros_like(valid), BINS) == 0
 
 
 def test_planes_of_a_network_fall_to_their_bands():

@@ -25,7 +25,7 @@ from orrery.systems.mars_bands.inputs import opened
 from orrery.systems.mars_bands.predict import PredictParams, predict
 from orrery.systems.mars_bands.product import FILES
 from orrery.systems.mars_bands.statistics import measure
-from tests.unit.systems.mars_scenes import (
+from tests.unit.systems.mars_strips import (
     EVC_NM,
     MARS,
     BiasedStub,

@@ -29,7 +29,7 @@ from orrery.systems.mars_bands.filling import (
 from orrery.systems.mars_bands.predict import PredictParams
 from orrery.systems.mars_bands.restore import restore
 from orrery.systems.mars_bands.restored import FILES
-from tests.unit.systems.mars_scenes import EVC_NM, MARS, PointStub, clouds, make_strip, point_bands
+from tests.unit.systems.mars_strips import EVC_NM, MARS, PointStub, clouds, make_strip, point_bands
 
 GAINS, OFFSETS = np.array([1.2, 0.9, 1.05]), np.array([0.01, -0.005, 0.02])
 PARAMS = PredictParams(tile_px=128, stride_divisor=1)

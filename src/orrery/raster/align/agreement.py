@@ -38,13 +38,13 @@ def agreed(reference: Array, moving: Array) -> tuple[Array, Array, Mask]:
     sign = np.sign(sign_means.mean(sign_means.spectrum(one * other), SIGN_PX))
     weighted = _weighted(one, (other * sign).astype(np.float32))
     local = Means(common, SCALES.local)
-    levelled = [
-        plane
-        * common
-        / np.sqrt(np.maximum(local.mean(local.spectrum(plane**2 * common), SCALES.local), 1e-6))
-        for plane in weighted
-    ]
-    return levelled[0], levelled[1], common
+    return _level(weighted[0], local), _level(weighted[1], local), common
+
+
+def _level(plane: Array, local: Means) -> Array:
+    """A plane over its local root mean square, 0 outside the mask."""
+    power = local.mean(local.spectrum(plane**2 * local.mask), SCALES.local)
+    return np.asarray(plane * local.mask / np.sqrt(np.maximum(power, 1e-6)), np.float32)
 
 
 def _structure(values: Array) -> Array:

@@ -27,11 +27,7 @@ class Blocks:
     apart_px: float
 
     def folds(self, rows: Floats, columns: Floats) -> list[tuple[Mask, Mask]]:
-        """Pairs of masks of points: those that fit and those that judge. Points at a border do neither.
-
-        Args:
-            rows, columns: (N,) of the points, px.
-        """
+        """Pairs of masks of points, (N,) at rows and columns: those that fit, those that judge; at a border neither."""
         corners = np.stack(
             [
                 self._fold(rows + down, columns + right)

@@ -7,23 +7,19 @@ residual is judged by tie points in blocks of ground that had no part in the fie
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
-from pydantic import Field
 
 from orrery.errors import OrreryError
-from orrery.params import Count, Fraction, Positive, Section
 from orrery.raster.align.affine import Spread, fit_affine
 from orrery.raster.align.agreement import agreed
 from orrery.raster.align.blocks import Blocks
 from orrery.raster.align.dense import Matches, Plane, Windows, match_dense
 from orrery.raster.align.features import Features, Mask, Scales, despiked, destriped, features
-from orrery.raster.align.field import SmoothField
+from orrery.raster.align.result import Coregistration, CoregistrationOptions
 from orrery.raster.align.search import Shift, find_shift
-from orrery.raster.align.smooth import FEWEST, Fit, Fitter, Lattice, Measured, to_field
+from orrery.raster.align.smooth import FEWEST, Fitter, Lattice, Measured, to_field
 from orrery.raster.align.tiepoints import TiePoints
 from orrery.raster.align.warping import Correction, SplineBand, between, positions_as_written
 from orrery.raster.grid import AffineMap, Grid
@@ -40,82 +36,9 @@ QUARTER_TOLERANCE_PX = 1.5  # of a quarter's px: what a warp may add to an affin
 FIRST_STIFFNESS = 0.003
 SECOND_SEARCH_PX = 4
 BLOCKS_ACROSS = 4
+MOST_STEEP = 0.5  # of a field; 1 could fold. Those found on the twin and the bench stay below .15
 LEAST_SIDE_PX = 64  # of common ground: below, not even one window at a quarter of the scale
 SQUARE = 1e-3  # largest difference of a pixel's sides, as a share
-
-
-class CoregistrationOptions(Section):
-    """How two images are brought together; lengths in pixels of the reference."""
-
-    search_px: Count = Field(80, description="largest shift that is looked for, in each direction")
-    fine_search_px: Count = Field(8, description="what the affine map may leave: the warp and its own error")
-    window_px: Count = Field(96, description="side of a window; under its Hann weight about half counts")
-    spacing_px: Count = Field(
-        32, description="distance of tie points: less tells nothing new, as windows overlap"
-    )
-    margin_px: Count = Field(20, description="distance of the outermost tie points from the edge")
-    knots_px: Positive = Field(100.0, description="distance of the warp's knots")
-    block_px: Count = Field(200, description="side of the blocks that are held out")
-    destripe: bool = Field(True, description="take column offsets out of the moving image before matching")
-    least_valid: Fraction = Field(0.35, description="share of a window's weight that both images must show")
-    shift_m: Positive = Field(300.0, description="expected shift, one standard deviation a coordinate")
-    rotation_deg: Positive = Field(0.5, description="expected rotation, one standard deviation")
-    stretch: Positive = Field(0.01, description="expected error of scale, one standard deviation")
-    shear: Positive = Field(
-        0.005, description="expected shear and difference of scales, one standard deviation"
-    )
-
-
-@dataclass(frozen=True)
-class Coregistration:
-    """What was found.
-
-    Attributes:
-        correction: from positions as written in the moving image, in the reference's coordinate system, to true ones.
-        points: tie points of the last pass; source is the moving image, as written.
-        inliers: (N,) which of them the field leans on.
-        held_out_px: (N,) how far each lies from a field made without its ground, px; NaN where it judged nothing.
-        tried: (M, 2) row and column of the windows whose ground both images show, px.
-        blocks, empty_blocks: of that ground, and those of them without a tie point that the field leans on.
-        shift: of the first search, in pixels of a quarter's scale.
-        gsd_m: of the reference.
-    """
-
-    correction: Correction
-    points: TiePoints
-    inliers: NDArray[np.bool_]
-    held_out_px: NDArray[np.float64]
-    tried: NDArray[np.float64]
-    blocks: int
-    empty_blocks: int
-    shift: Shift
-    gsd_m: float
-
-    @property
-    def affine(self) -> AffineMap:
-        """The correction's first part, which holds for all of the image."""
-        return self.correction.affine
-
-    @property
-    def field(self) -> SmoothField | None:
-        """The correction's second part; None where there were too few tie points for one."""
-        return self.correction.field
-
-    @property
-    def valid_share(self) -> float:
-        """Share of the windows tried that the field leans on."""
-        return float(self.inliers.sum()) / len(self.tried) if len(self.tried) else 0.0
-
-    @property
-    def residual_px(self) -> float:
-        """Root mean square of the held-out distances, px; NaN where nothing was held out."""
-        distances = self.held_out_px[np.isfinite(self.held_out_px)]
-        return float(np.sqrt(np.mean(distances**2))) if distances.size else float("nan")
-
-    @property
-    def residual_m(self) -> float:
-        """The same, m."""
-        return self.residual_px * self.gsd_m
 
 
 def coregister(
@@ -182,10 +105,10 @@ class _Pair:
 
     def refined(self, matches: Matches, known: Correction) -> Correction:
         """The correction with a field through the good matches; what is known where they are too few."""
-        fitter = self._fitter(matches.where(matches.good), known)
-        if len(fitter.measured) < FEWEST:
+        good = matches.where(matches.good)
+        if len(good) < FEWEST:
             return known
-        return self._with_field(fitter, fitter.fit(FIRST_STIFFNESS), known)
+        return self._with_field(self._fitter(good, known), FIRST_STIFFNESS, known)[0]
 
     def judged(self, matches: Matches, known: Correction, shift: Shift) -> Coregistration:
         """The final field, and what tells how good it is."""
@@ -196,8 +119,7 @@ class _Pair:
         if len(good) >= FEWEST:
             fitter = self._fitter(good, known)
             stiffness, held_out = fitter.stiffness(blocks.folds(good.rows, good.columns))
-            fit = fitter.fit(stiffness)
-            correction, inliers = self._with_field(fitter, fit, known), fit.inliers
+            correction, inliers = self._with_field(fitter, stiffness, known)
         used = good.where(inliers)
         tried = blocks.count(matches.rows, matches.columns)
         return Coregistration(
@@ -219,10 +141,21 @@ class _Pair:
         measured = Measured(rows, columns, good.rows - rows, good.columns - columns, good.information)
         return Fitter(measured, Lattice.over(*self.grid.shape, self.options.knots_px))
 
-    def _with_field(self, fitter: Fitter, fit: Fit, known: Correction) -> Correction:
-        left_m, top_m = (float(place) for place in self.grid.xy(0, 0))
-        field = to_field(fit.coefficients, fitter.lattice, left_m, top_m, self.grid.gsd_m)
-        return Correction(known.affine, field)
+    def _with_field(
+        self, fitter: Fitter, stiffness: float, known: Correction
+    ) -> tuple[Correction, NDArray[np.bool_]]:
+        """A correction with a fitted field, and the points it leans on; false matches must not fold it over.
+
+        It is made stiffer until it is far from folding. A plane is as stiff as can be: where even that is too steep,
+        nothing is known but the affine map.
+        """
+        x, y = self.grid.xy(0, 0)
+        for stiffer in (1, 10, 100, 1e4, 1e6):
+            fit = fitter.fit(stiffness * stiffer)
+            field = to_field(fit.coefficients, fitter.lattice, (float(x), float(y)), self.grid.gsd_m)
+            if field.steepness < MOST_STEEP:
+                return Correction(known.affine, field), fit.inliers
+        return Correction(known.affine), np.zeros(len(fitter.measured), bool)
 
     def _laid(self, grid: Grid, correction: Correction) -> Array:
         return self.band.masked(positions_as_written(grid, correction, self.moving_grid))
@@ -232,10 +165,10 @@ class _Pair:
 
     def _block_px(self, matches: Matches) -> float:
         """Side of the blocks: as asked, but at most a quarter of the ground, lest fields be judged by how they run on."""
-        sides = [float(np.ptp(places)) for places in (matches.rows, matches.columns) if len(matches)]
-        return max(
-            min(self.options.block_px, *(side / BLOCKS_ACROSS for side in sides)), self.options.window_px
-        )
+        if not len(matches):
+            return self.options.block_px
+        side = min(float(np.ptp(matches.rows)), float(np.ptp(matches.columns)))
+        return max(min(self.options.block_px, side / BLOCKS_ACROSS), self.options.window_px)
 
     def _windows(self, search_px: int) -> Windows:
         options = self.options

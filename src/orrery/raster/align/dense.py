@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from orrery.raster.align.features import Array, Complex, Mask, shrunk
+from orrery.raster.align.features import Array, Mask, shrunk
 from orrery.raster.align.tiepoints import vertex
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
-Plane = Array | Complex
+Plane = NDArray[np.inexact[Any]]
+Number = TypeVar("Number", bound=np.generic)
 AT_ONCE = 64  # windows: a few tens of MB
 RIM_PX = 4  # of ground left out beside invalid pixels
 APART_PX = 4  # a second peak nearer than this is the first one's flank
@@ -92,7 +94,7 @@ def match_dense(pairs: Sequence[tuple[Plane, Plane]], common: Mask, windows: Win
     """
     side, half = windows.side_px, windows.side_px // 2
     mask = np.pad(shrunk(common, RIM_PX), half).astype(np.float32)
-    planes = [[np.pad(plane, half) for plane in pair] for pair in pairs]
+    planes = [(np.pad(one, half), np.pad(other, half)) for one, other in pairs]
     hann = np.hanning(side + 2)[1:-1].astype(np.float32)
     weight = np.outer(hann, hann)
     centres = _centres(common.shape, windows)
@@ -104,7 +106,10 @@ def match_dense(pairs: Sequence[tuple[Plane, Plane]], common: Mask, windows: Win
         some, weights = some[enough], weights[enough]
         if len(some):
             tries = np.stack(
-                [_matched(*(_cut(plane, some, side) for plane in pair), weights, windows) for pair in planes]
+                [
+                    _matched(_cut(one, some, side), _cut(other, some, side), weights, windows)
+                    for one, other in planes
+                ]
             )
             best = tries[tries[:, 3].argmax(0), :, np.arange(len(some))].T
             found.append(np.concatenate([some.T.astype(float), best]))
@@ -123,13 +128,13 @@ def _centres(shape: tuple[int, int], windows: Windows) -> Integers:
     return np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 2)
 
 
-def _cut(plane: Array | Complex, centres: Integers, side: int) -> NDArray[np.generic]:
+def _cut(plane: NDArray[Number], centres: Integers, side: int) -> NDArray[Number]:
     """(N, side, side) windows of a plane that was padded by half a side."""
     view = np.lib.stride_tricks.sliding_window_view(plane, (side, side))
-    return np.asarray(view[centres[:, 0], centres[:, 1]])
+    return view[centres[:, 0], centres[:, 1]]
 
 
-def _matched(reference: Array, moving: Array, weights: Array, windows: Windows) -> Floats:
+def _matched(reference: Plane, moving: Plane, weights: Array, windows: Windows) -> Floats:
     """(7, N): down, right, score, clarity and information of one feature's windows."""
     scores = _correlations(reference, moving, weights, windows.search_px + 1)
     size = scores.shape[1]
@@ -154,7 +159,7 @@ def _matched(reference: Array, moving: Array, weights: Array, windows: Windows) 
     return np.concatenate([[row + down - middle, column + right - middle, score, clarity], information])
 
 
-def _correlations(reference: Array, moving: Array, weights: Array, reach: int) -> Array:
+def _correlations(reference: Plane, moving: Plane, weights: Array, reach: int) -> Array:
     """(N, 2 reach + 1, 2 reach + 1) normalised correlations at displacements up to `reach`, their size if real."""
     total = weights.sum((1, 2), keepdims=True)
     pair = [

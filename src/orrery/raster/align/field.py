@@ -51,6 +51,16 @@ class SmoothField:
         dx, dy = self.displacement(x, y)
         return np.asarray(x, float) + dx, np.asarray(y, float) + dy
 
+    @property
+    def steepness(self) -> float:
+        """A bound on how much the displacement changes over a distance, as a share of it; below 1 nothing folds over."""
+        changes = [
+            np.abs(np.diff(plane, axis=axis)).max(initial=0)
+            for plane in (self.dx_m, self.dy_m)
+            for axis in (0, 1)
+        ]
+        return float(max(changes[0] + changes[1], changes[2] + changes[3])) / self.spacing_m
+
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers for JSON, to the millimetre."""
         return {

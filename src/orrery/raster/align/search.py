@@ -73,4 +73,4 @@ def _correlations(
     scores = cross(reference, moving) / np.sqrt(np.maximum(energy, 1e-6))
     common = cross(masks[0], masks[1])
     scores[common < LEAST_COMMON * common.max()] = 0
-    return scores if np.iscomplexobj(reference) else np.abs(scores)
+    return np.asarray(scores if np.iscomplexobj(reference) else np.abs(scores), np.float32)

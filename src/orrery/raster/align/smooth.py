@@ -170,20 +170,19 @@ class Fitter:
 
 
 def to_field(
-    coefficients: Floats, lattice: Lattice, left_m: float, top_m: float, gsd_m: float
+    coefficients: Floats, lattice: Lattice, corner_m: tuple[float, float], gsd_m: float
 ) -> SmoothField:
     """Coefficients in px as a field in map metres, for a grid with north up.
 
     Args:
         coefficients: (2, R * C) down and right, px.
         lattice: their knots.
-        left_m, top_m: map position of the centre of pixel (0, 0).
+        corner_m: map position of the centre of pixel (0, 0).
         gsd_m: of the pixels.
     """
     down, right = (plane.reshape(lattice.shape) * gsd_m for plane in coefficients)
-    return SmoothField(
-        left_m + lattice.column * gsd_m, top_m - lattice.row * gsd_m, lattice.spacing * gsd_m, right, -down
-    )
+    left_m, top_m = corner_m[0] + lattice.column * gsd_m, corner_m[1] - lattice.row * gsd_m
+    return SmoothField(left_m, top_m, lattice.spacing * gsd_m, right, -down)
 
 
 def _basis(places: Floats, count: int) -> tuple[NDArray[np.int64], Floats]:

@@ -87,13 +87,13 @@ def warp(cube: Bands, correction: Correction, grid: Grid) -> Array:
     """
     positions = positions_as_written(grid, correction, cube.grid)
     out = np.empty((len(cube.values), *grid.shape), np.float32)
-    whole: NDArray[np.bool_] | None = None
-    last: NDArray[np.bool_] | None = None
-    for number, band in enumerate(cube.values):
-        valid = np.isfinite(band)
-        if last is None or not np.array_equal(valid, last):
-            whole, last = _whole(valid, positions), valid
-        out[number] = np.where(whole, SplineBand(band).at(positions), np.float32(np.nan))
+    last = np.zeros(cube.grid.shape, bool)
+    whole = np.zeros(grid.shape, bool)
+    for number, values in enumerate(cube.values):
+        band = SplineBand(values)
+        if not np.array_equal(band.valid, last):  # most bands of a cube share their mask
+            whole, last = _whole(band.valid, positions), band.valid
+        out[number] = np.where(whole, band.at(positions), np.float32(np.nan))
     return out
 
 

@@ -1,207 +1,243 @@
-"""Every CRISM cube onto its CTX image, and what tells whether it worked: one row a scene."""
+"""From raw scenes to a CTX image and CRISM bands in one frame, and a table of how well they fit.
+
+The band nearest 592 nm, in CTX's own band pass, is matched; all bands follow it through one warp and one resampling. They are
+written on cells of 3 x 3 CTX pixels, which are CRISM's 18 m on CTX's own lattice: finer cells would take nine times the
+space and hold no more, and means over 3 x 3 predicted pixels are what CRISM measured.
+"""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from skimage.metrics import structural_similarity
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from orrery.errors import OrreryError
-from orrery.files import replacing, write_json
-from orrery.params import Positive, Section
-from orrery.raster.align.coregistration import Coregistration, CoregistrationOptions, coregister
-from orrery.raster.align.warping import Correction, between, warp
+from orrery.files import replacing
+from orrery.params import Count, NonNegative, Positive, Section
+from orrery.raster.align import (
+    CoregistrationOptions,
+    Correction,
+    SmoothField,
+    coregister,
+    warp,
+)
+from orrery.raster.align.warping import between
+from orrery.raster.cropping import crop
 from orrery.raster.cube import Cube, read_cube
-from orrery.raster.grid import AffineMap
-from orrery.raster.io import Raster, read
-from orrery.raster.scene import Scene
-from orrery.systems.mars_bands.aligned import FOUND, plain, reference_band, true_correction
-from orrery.systems.mars_bands.normalisation import base_of
-from orrery.systems.split import SplitParams, split_of
+from orrery.raster.grid import AffineMap, Grid
+from orrery.raster.io import Raster, read, resample, write
+from orrery.raster.scene import Scene, write_scene
+from orrery.raster.windows import block_means, coarser
+from orrery.seeds import derive
+from orrery.systems.mars_bands.aligned import Alignment, bands_name
+from orrery.systems.mars_bands.pairs import (
+    Found,
+    PairRow,
+    box,
+    compared,
+    errors,
+    measured,
+    named,
+    number,
+    shared,
+    shift_m,
+)
 
-Array = NDArray[np.float32]
-ASSETS = {"ctx": "ctx.tif", "crism": "crism.tif", "dem": "dem.tif"}
-SSIM_WINDOW_PX = 21  # seven CRISM pixels
-UNKNOWN = float("nan")
+EVC_NM, FC_NM = (592.35, 533.74, 442.63), (2503.12, 1500.03, 1079.96)
 
 
 class AlignParams(Section):
-    """How a cube is brought onto its image."""
+    """How scenes are aligned."""
 
-    band_nm: Positive = Field(592.35, description="the band matched, nm: CTX sees 500 to 700 nm")
+    match_nm: Positive = Field(
+        592.35, description="band to match on: the nearest one lies in CTX's band pass"
+    )
+    tolerance_nm: Positive = Field(
+        8.0, description="how far the nearest band may lie; CRISM's are 6.55 nm apart"
+    )
+    plausible: tuple[float, float] = Field(
+        (-0.05, 1.5), description="I/F outside is an artefact; products hold thousands"
+    )
+    margin_px: Count = Field(96, description="CTX pixels kept around the bands: context of the networks")
+    search_m: Positive = Field(480.0, description="largest shift; CRISM products lie 200 to 300 m off")
     coregistration: CoregistrationOptions = CoregistrationOptions()
+    study_wavelengths_nm: list[NonNegative] = Field(
+        [*sorted((*EVC_NM, *FC_NM))], description="bands that are kept at the other alignments too"
+    )
 
 
-def align_scenes(
-    scenes: Sequence[Scene], out: Path, params: AlignParams, split: SplitParams, seed: int
-) -> list[dict[str, Any]]:
-    """Align every scene into a folder of `out`; return one row a scene of what was measured.
+def align_scenes(scenes: Sequence[Scene], out: Path, params: AlignParams, seed: int) -> list[PairRow]:
+    """Align all scenes and return their rows in the order of their names.
+
+    Args:
+        scenes: raw ones, with the assets `ctx` and `crism`.
+        out: folder that gets one folder a scene.
+        params: how.
+        seed: of RANSAC's draws.
 
     Raises:
-        OrreryError: a scene lacks its image or cube, or they lie on another body or apart.
+        OrreryError: a scene is broken, lacks a product, or its products do not meet.
     """
-    overlaps = {scene.id: _overlap_with_other_sets(scene, scenes, split) for scene in scenes}
-    rows = []
-    with replacing(out) as temporary:
-        for scene in tqdm(scenes, desc="align", unit="scene"):
-            row, found = _align(scene, params, seed)
-            _write(scene, found, temporary / scene.id)
-            rows.append({**row, "set_overlap_fraction": overlaps[scene.id]})
+    ordered = tqdm(sorted(scenes, key=lambda scene: scene.id), desc="align", unit="scene")
+    with threadpool_limits(1, user_api="blas"):  # small systems of equations: threads cost more than they save
+        rows = [align_scene(scene, out, params, seed) for scene in ordered]
+    boxes = {row["scene"]: row.pop("box") for row in rows}
+    for row in rows:
+        row["overlap_fraction"] = shared(row["scene"], boxes)
     return rows
 
 
-def _align(scene: Scene, params: AlignParams, seed: int) -> tuple[dict[str, Any], Coregistration]:
-    image = read(_asset(scene, "ctx"), body="mars")
-    band = reference_band(read_cube(_asset(scene, "crism"), [params.band_nm]))
-    found = coregister(band, image, params.coregistration, seed)
+def align_scene(scene: Scene, out: Path, params: AlignParams, seed: int) -> PairRow:
+    """Align one scene, write it, and return its row, with its box in degrees; see `align_scenes`."""
+    found = find(scene, params, seed)
+    cells, image = _cells(found, params.margin_px)
+    laid = {
+        name: warp(_one_band(found.matched), correction, cells)[0]
+        for name, correction in found.corrections.items()
+    }
+    ctx = _part(found.ctx, image)
+    step = image.height // cells.height
+    seen = block_means(np.where(np.isfinite(ctx), ctx, np.float32(np.nan)), step)
+    whole = block_means(np.isfinite(ctx).astype(np.float32), step) == 1
+    valid = whole & np.isfinite(laid["local"])
+    _write(found, params, out / scene.id, Raster(ctx, image), cells, valid)
     return {
-        **_named(scene),
-        **_found(found, image),
-        **_agreement(found, band, image),
-        **_error(scene, found, band),
-    }, found
-
-
-def _named(scene: Scene) -> dict[str, Any]:
-    days = scene.item.properties.get("orrery:time_difference_days")
-    return {
-        "scene": scene.id,
-        "region": scene.kind,
-        "pair": "crism-to-ctx",
-        "time_difference_days": UNKNOWN if days is None else abs(float(days)),
+        **named(scene),
+        **measured(found),
+        **compared(seen, laid, whole),
+        "valid_fraction": float(valid.mean()),
+        "time_difference_days": number(scene.item.properties.get("orrery:time_difference_days")),
+        **errors(found),
+        "box": box(cells),
     }
 
 
-def _found(found: Coregistration, image: Raster) -> dict[str, Any]:
-    """Shift at the middle, residual on held-out blocks, number and spread of the tie points."""
-    points, gsd_m = found.points.where(found.inliers), image.grid.gsd_m
-    moved_x, moved_y = points.reference_x_m - points.source_x_m, points.reference_y_m - points.source_y_m
-    shift_x, shift_y = (float(np.median(part)) if len(points) else UNKNOWN for part in (moved_x, moved_y))
-    return {
-        "shift_x_px": shift_x / gsd_m,
-        "shift_y_px": -shift_y / gsd_m,
-        "shift_m": float(np.hypot(shift_x, shift_y)),
-        "rotation_deg": _rotation_deg(found.affine),
-        "scale": _scale(found.affine),
-        "residual_px": found.residual_px,
-        "residual_m": found.residual_m,
-        "tie_points_used": int(found.inliers.sum()),
-        "tie_points_held_out": int(np.isfinite(found.held_out_px).sum()),
-        "valid_share": found.valid_share,
-        "empty_block_fraction": found.empty_blocks / found.blocks if found.blocks else 1.0,
+def find(scene: Scene, params: AlignParams, seed: int) -> Found:
+    """Find the warp of a scene's cube.
+
+    Raises:
+        OrreryError: a product is missing or broken, or they do not meet.
+    """
+    paths = {name: _needed(scene, name) for name in ("ctx", "crism")}
+    cube = read_cube(paths["crism"], [params.match_nm], params.tolerance_nm, plausible=params.plausible)
+    matched = Raster(cube.values[0], cube.grid)
+    ctx = crop(paths["ctx"], "mars", cube.grid, 2 * params.search_m)
+    search_px = int(np.ceil(params.search_m / ctx.grid.gsd_m))
+    options = params.coregistration.model_copy(update={"search_px": search_px})
+    try:
+        result = coregister(matched, ctx, options, derive(seed, "align", scene.id))
+    except OrreryError as error:
+        raise OrreryError(error.problem, file=paths["crism"], remedy=error.remedy) from error
+    truth = _truth(scene)
+    corrections: dict[Alignment, Correction] = {
+        "none": Correction(AffineMap.identity()),
+        "global": Correction(AffineMap.shift(*shift_m(result))),
+        "local": result.correction,
     }
+    return Found(scene, ctx, matched, result, corrections | ({"true": truth} if truth else {}))
 
 
-def _agreement(found: Coregistration, band: Raster, image: Raster) -> dict[str, Any]:
-    """Likeness of image and band before and after, at CRISM's resolution; what share of the cube lies on the image."""
-    base = base_of(image.values, image.grid.gsd_m)
-    cube = Cube(band.values[None], np.zeros(1), band.grid)
-    before, after = (
-        warp(cube, each, image.grid)[0] for each in (Correction(AffineMap.identity()), found.correction)
-    )
-    pixels = (image.grid.gsd_m / band.grid.gsd_m) ** 2
-    covered = float(np.isfinite(after).sum() * pixels / max(int(band.valid.sum()), 1))
-    return {
-        "ncc_before": _ncc(base, before),
-        "ncc_after": _ncc(base, after),
-        "ssim_gain": _ssim(base, after) - _ssim(base, before),
-        "valid_fraction": float(np.isfinite(band.values).mean()),
-        "overlap_fraction": min(covered, 1.0),
+def _cells(found: Found, margin_px: int) -> tuple[Grid, Grid]:
+    """Cells of whole image pixels over all that the matched band shows, and the part of the image under them.
+
+    Raises:
+        OrreryError: the image shows nothing of it.
+    """
+    ctx = found.ctx.grid
+    rows, columns = np.nonzero(found.matched.valid)
+    x, y = between(found.matched.grid.crs, ctx.crs, *found.matched.grid.xy(rows, columns))
+    step = max(round(found.matched.grid.gsd_m / ctx.gsd_m), 1)
+    starts, counts = [], []
+    for places, length in zip(ctx.rowcol(*found.corrections["local"].apply(x, y)), ctx.shape, strict=True):
+        start = max(int(places.min()) - margin_px, 0)
+        starts.append(start)
+        counts.append((min(int(places.max()) + margin_px, length) - start) // step)
+    if min(counts) < 1:
+        raise OrreryError(
+            "shows no ground of its CTX image",
+            file=found.scene.folder,
+            remedy="give an image that covers the cube (`orrery search`)",
+        )
+    image = ctx.window(starts[0], starts[1], counts[0] * step, counts[1] * step)
+    return coarser(image, step), image
+
+
+def _part(ctx: Raster, image: Grid) -> NDArray[np.float32]:
+    """The image's values on a window of its grid."""
+    row, column = (round(float(place)) for place in ctx.grid.rowcol(*image.xy(0, 0)))
+    return ctx.values[row : row + image.height, column : column + image.width]
+
+
+def _write(
+    found: Found, params: AlignParams, folder: Path, ctx: Raster, cells: Grid, valid: NDArray[np.bool_]
+) -> None:
+    """The aligned scene; its folder appears when it is whole."""
+    scene, cube_path = found.scene, _needed(found.scene, "crism")
+    cubes = {
+        None: read_cube(cube_path, plausible=params.plausible),
+        "study": read_cube(
+            cube_path, params.study_wavelengths_nm, params.tolerance_nm, plausible=params.plausible
+        ),
     }
+    assets = {"ctx": "ctx.tif", "valid": "valid.tif"}
+    with replacing(folder) as temporary:
+        temporary.mkdir(parents=True)
+        write(temporary / "ctx.tif", {"i_over_f": ctx.values}, ctx.grid, units={"i_over_f": "1"})
+        write(temporary / "valid.tif", {"valid": valid}, cells, dtype="uint8")
+        for name, correction in found.corrections.items():
+            asset = bands_name(name)
+            assets[asset] = f"{asset}.tif"
+            _write_bands(
+                temporary / assets[asset], cubes[None if name == "local" else "study"], correction, cells
+            )
+        if dem := scene.asset("dem"):
+            assets["dem"] = "dem.tif"
+            heights = resample(read(dem, body="mars"), cells, method="cubic").values
+            write(temporary / "dem.tif", {"elevation_m": heights}, cells, units={"elevation_m": "m"})
+        _write_item(found, temporary, assets, ctx.grid)
 
 
-def _error(scene: Scene, found: Coregistration, band: Raster) -> dict[str, Any]:
-    """Median distance to the true place over the cube, before and after, CTX px; NaN for a real scene."""
-    truth = true_correction(scene)
+def _write_bands(path: Path, cube: Cube, correction: Correction, cells: Grid) -> None:
+    values = warp(cube, correction, cells)
+    bands = {f"{nm:.2f} nm": band for nm, band in zip(cube.wavelengths_nm, values, strict=True)}
+    write(path, bands, cells, units=dict.fromkeys(bands, "1"))
+
+
+def _write_item(found: Found, folder: Path, assets: Mapping[str, str], grid: Grid) -> None:
+    """Properties of the raw scene, and the corrections that made the bands."""
+    scene = found.scene
+    properties = {
+        key: value for key, value in sorted(scene.item.properties.items()) if key.startswith("orrery:")
+    }
+    properties["orrery:alignment"] = {
+        name: {"affine": each.affine.to_dict(), "field": each.field.to_dict() if each.field else None}
+        for name, each in found.corrections.items()
+    }
+    sun = scene.sun_true_north if "view:sun_azimuth" in scene.item.properties else None
+    when = scene.item.datetime
+    assert when is not None  # read_scene has refused an item without a time
+    write_scene(folder, scene.id, assets, grid, sun, properties, when, "mars")
+
+
+def _truth(scene: Scene) -> Correction | None:
+    """What only the twin knows: the way from the cube's positions as written to the image's frame."""
+    truth = scene.item.properties.get("orrery:truth", {}).get("crism")
     if truth is None:
-        return {"initial_error_px": UNKNOWN, "true_error_px": UNKNOWN}
-    rows, columns = np.nonzero(band.valid)
-    x, y = between(
-        band.grid.crs, read(_asset(scene, "ctx"), body="mars").grid.crs, *band.grid.xy(rows, columns)
-    )
-    true_x, true_y = truth.apply(x, y)
-    found_x, found_y = found.correction.apply(x, y)
-    return {
-        "initial_error_px": float(np.median(np.hypot(x - true_x, y - true_y))) / found.gsd_m,
-        "true_error_px": float(np.median(np.hypot(found_x - true_x, found_y - true_y))) / found.gsd_m,
-    }
+        return None
+    return Correction(AffineMap.from_dict(truth["affine"]), SmoothField.from_dict(truth["field"]))
 
 
-def _ncc(one: Array, other: Array) -> float:
-    known = np.isfinite(one) & np.isfinite(other)
-    return float(np.corrcoef(one[known], other[known])[0, 1]) if known.sum() > 2 else UNKNOWN
+def _one_band(raster: Raster) -> Cube:
+    return Cube(raster.values[None], np.array([np.nan]), raster.grid)
 
 
-def _ssim(one: Array, other: Array) -> float:
-    """Mean of the structural similarity, not squared, where both are valid; each scaled to its own deviation."""
-    known = np.isfinite(one) & np.isfinite(other)
-    if known.sum() < SSIM_WINDOW_PX**2:
-        return UNKNOWN
-    scaled = [
-        np.where(known, (part - part[known].mean()) / max(part[known].std(), 1e-9), 0)
-        for part in (one, other)
-    ]
-    _, plane = structural_similarity(*scaled, win_size=SSIM_WINDOW_PX, data_range=6.0, full=True)  # type: ignore[no-untyped-call]
-    return float(plane[known].mean())
-
-
-def _rotation_deg(affine: AffineMap) -> float:
-    (_, b), (d, _) = affine.matrix
-    return float(np.degrees((d - b) / 2))
-
-
-def _scale(affine: AffineMap) -> float:
-    (a, _), (_, e) = affine.matrix
-    return (a + e) / 2
-
-
-def _overlap_with_other_sets(scene: Scene, scenes: Sequence[Scene], split: SplitParams) -> float:
-    """Largest share of a scene's bounding box that lies in one scene of another set."""
-    own_set, own = split_of(scene.id, split), _box(scene)
-    area = (own[2] - own[0]) * (own[3] - own[1])
-    shares = [_common(own, _box(other)) / area for other in scenes if split_of(other.id, split) != own_set]
-    return max(shares, default=0.0)
-
-
-def _box(scene: Scene) -> tuple[float, float, float, float]:
-    west, south, east, north = scene.item.bbox or (0.0, 0.0, 0.0, 0.0)
-    return west, south, east, north
-
-
-def _common(one: tuple[float, ...], other: tuple[float, ...]) -> float:
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    return max(width, 0.0) * max(height, 0.0)
-
-
-def _asset(scene: Scene, name: str) -> Path:
+def _needed(scene: Scene, name: str) -> Path:
     path = scene.asset(name)
     if path is None:
-        raise OrreryError(
-            f"has no asset {name!r}", file=scene.folder / "item.json", remedy="make the scene again"
-        )
+        raise OrreryError(f"names no {name}", file=scene.folder / "item.json", remedy=f"add the asset {name}")
     return path
-
-
-def _write(scene: Scene, found: Coregistration, folder: Path) -> None:
-    """The scene's own files, and its item with the correction."""
-    folder.mkdir(parents=True)
-    for name, file in _present(scene):
-        shutil.copy(file, folder / ASSETS[name])
-    content = scene.item.to_dict(include_self_link=False, transform_hrefs=False)
-    content["properties"][FOUND] = plain(found.correction)
-    write_json(folder / "item.json", content)
-
-
-def _present(scene: Scene) -> Iterator[tuple[str, Path]]:
-    for name in ASSETS:
-        path = scene.asset(name)
-        if path is not None:
-            yield name, path

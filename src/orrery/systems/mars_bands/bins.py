@@ -127,24 +127,6 @@ def decode(logits: Tensor, bins: Bins, how: Literal["expectation", "argmax"] = "
     return torch.einsum("nbkhw,k->nbhw", logits.float().softmax(2), values)
 
 
-def soft_l1(logits: Tensor, truth: Tensor, valid: Tensor, bins: Bins) -> Tensor:
-    """Mean absolute error of the expectation over valid values; zero where there are none.
-
-    The paper describes the error of the arg-max, which has no gradient: that term could not have taught anything.
-
-    Args:
-        logits: (N, B, K, H, W).
-        truth: (N, B, H, W), of any value, NaN too, where not valid.
-        valid: (N, B, H, W), boolean.
-        bins: the classes.
-    """
-    values = decode(logits, bins)
-    error = (
-        values - torch.where(valid, truth, values.detach())
-    ).abs()  # a masked NaN would still reach the gradient
-    return error.sum() / valid.sum().clamp(min=1)
-
-
 def sigma(logits: Tensor, bins: Bins) -> Tensor:
     """Standard deviation (N, B, H, W) of the predicted distribution: between the classes and within them."""
     chances = logits.float().softmax(2)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from orrery.systems.mars_bands.aligned import AlignedScene, load_aligned
+from orrery.systems.mars_bands.placed import PlacedScene, load_placed
 from orrery.systems.mars_bands.baselines import Judged
 from orrery.systems.mars_bands.metrics import band_metrics
 from orrery.systems.mars_bands.model import BandsModel, Reflectance
@@ -51,7 +51,7 @@ def evaluate(
     """
     scenes: dict[str, dict[str, Any]] = {}
     for scene in judged_scenes(aligned, section):
-        planes = scene_planes(scene, section.patch)
+        planes = scene_planes(scene, section.patch, tuple(PLACEMENTS))
         found = predicted(model, scene, planes)
         row: dict[str, Any] = {
             "set": split_of(scene.id, section.split),
@@ -71,14 +71,14 @@ def evaluate(
     return {"variant": model.name, "wavelengths_nm": wavelengths_nm, "scenes": scenes}
 
 
-def judged_scenes(aligned: Path, section: MarsParams) -> Iterator[AlignedScene]:
+def judged_scenes(aligned: Path, section: MarsParams) -> Iterator[PlacedScene]:
     """The test and extra scenes, in order."""
     for folder in sorted(path for path in aligned.iterdir() if path.is_dir()):
         if split_of(folder.name, section.split) in ("test", "extra"):
-            yield load_aligned(folder)
+            yield load_placed(folder)
 
 
-def predicted(model: BandsModel | Judged, scene: AlignedScene, planes: dict[str, Array]) -> Reflectance:
+def predicted(model: BandsModel | Judged, scene: PlacedScene, planes: dict[str, Array]) -> Reflectance:
     """A whole scene at once."""
     tile = Tile(planes["image"], planes.get("dem"), statistics_of(planes["image"]), scene.image.grid.gsd_m)
     if isinstance(model, BandsModel):

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from orrery.params import Fraction, NonNegative, OptimiserParams, Positive, Section
 from orrery.systems.base import SystemSection
 from orrery.systems.mars_bands.align import AlignParams
-from orrery.systems.mars_bands.aligned import Placement
+from orrery.systems.mars_bands.aligned import Alignment
 from orrery.systems.mars_bands.filling import FillParams
 from orrery.systems.mars_bands.losses import LossName
 from orrery.systems.mars_bands.nets import NetworkParams
@@ -32,7 +32,7 @@ class PatchParams(Section):
     overlap_px: Annotated[int, Field(ge=0)]
     min_valid_fraction: Fraction
     wavelengths_nm: Annotated[list[Positive], Field(min_length=1, description="bands to keep, nm; nearest")]
-    placements: Annotated[list[Placement], Field(min_length=1)]
+    placements: Annotated[list[Alignment], Field(min_length=1)]
     clip: ClipParams
 
 
@@ -70,7 +70,7 @@ class VariantParams(Section):
     bands: Annotated[list[Positive], Field(min_length=1)]
     normalisation: Literal["none", "global", "image", "patch", "ratio"]
     masking: Literal["valid", "diluted"] = "valid"
-    placement: Placement = "local"
+    placement: Alignment = "local"
     leave_out: list[str] = Field(default_factory=list)
     dem: bool = False
     losses: dict[LossName, NonNegative]

@@ -15,9 +15,10 @@ from safetensors.numpy import save_file
 from orrery.errors import OrreryError
 from orrery.files import replacing, write_json
 from orrery.raster.tiles import corners
-from orrery.systems.mars_bands.aligned import AlignedScene, load_aligned
+from orrery.systems.mars_bands.aligned import Alignment
 from orrery.systems.mars_bands.normalisation import Sums, base_of, logarithm, moments, statistics_of
 from orrery.systems.mars_bands.params import ClipParams, MarsParams, PatchParams
+from orrery.systems.mars_bands.placed import PlacedScene, load_placed
 from orrery.systems.split import refuse_shared_ground, split_of
 
 Array = NDArray[np.float32]
@@ -31,7 +32,7 @@ def make_patches(aligned: Path, out: Path, params: MarsParams) -> None:
     Raises:
         OrreryError: no training scene, a place in two sets, a scene smaller than a patch.
     """
-    scenes = [load_aligned(folder) for folder in sorted(aligned.iterdir()) if folder.is_dir()]
+    scenes = [load_placed(folder) for folder in sorted(aligned.iterdir()) if folder.is_dir()]
     sets = {scene.id: split_of(scene.id, params.split) for scene in scenes}
     refuse_shared_ground(scenes, sets)
     if "train" not in sets.values():
@@ -43,7 +44,7 @@ def make_patches(aligned: Path, out: Path, params: MarsParams) -> None:
         whole: dict[str, Any] = {}
         for scene in scenes:
             if sets[scene.id] in ("train", "validation"):
-                planes = scene_planes(scene, params.patch)
+                planes = scene_planes(scene, params.patch, params.patch.placements)
                 rows.extend(_write(scene, planes, sets[scene.id], temporary, params.patch))
                 bands = planes[f"bands-{params.patch.placements[0]}"]
                 own = moments(planes["image"], bands)
@@ -56,7 +57,9 @@ def make_patches(aligned: Path, out: Path, params: MarsParams) -> None:
         pd.DataFrame(rows).to_parquet(temporary / "index.parquet", index=False)
 
 
-def scene_planes(scene: AlignedScene, params: PatchParams) -> dict[str, Array]:
+def scene_planes(
+    scene: PlacedScene, params: PatchParams, placements: Sequence[Alignment]
+) -> dict[str, Array]:
     """`image` and `base`, (H, W) I/F; `bands-<placement>`, (B, H, W) I/F, NaN outside the footprint; `dem` in m where known.
 
     Image and bands are cut off by `params.clip`, each band by itself, as the paper does before it normalises.
@@ -65,7 +68,7 @@ def scene_planes(scene: AlignedScene, params: PatchParams) -> dict[str, Array]:
     planes = {"image": image, "base": base_of(image, scene.image.grid.gsd_m)}
     if scene.dem is not None:
         planes["dem"] = scene.dem
-    for placement in params.placements:
+    for placement in placements:
         bands = scene.bands(placement, params.wavelengths_nm)
         if bands is not None:
             planes[f"bands-{placement}"] = np.stack([clip(band, params.clip) for band in bands])
@@ -106,7 +109,7 @@ def statistics(samples: Sequence[tuple[str, Mapping[str, Array]]], params: Patch
 
 
 def _write(
-    scene: AlignedScene, planes: dict[str, Array], subset: str, out: Path, params: PatchParams
+    scene: PlacedScene, planes: dict[str, Array], subset: str, out: Path, params: PatchParams
 ) -> list[dict[str, Any]]:
     """Write a scene's shard; return its index rows. A corner is kept where enough of every placement is valid."""
     kept = [

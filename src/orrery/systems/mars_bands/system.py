@@ -52,8 +52,7 @@ class MarsBands(System[MarsParams]):
 
     def align(self, data: Path, out: Path, section: MarsParams, seed: int) -> pd.DataFrame:
         """Every CRISM cube onto its CTX image."""
-        scenes = list_scenes(data / "mars")
-        return pd.DataFrame(align_scenes(scenes, out, section.align, section.split, seed))
+        return pd.DataFrame(align_scenes(list_scenes(data / "mars"), out, section.align, seed))
 
     def patch(self, aligned: Path, out: Path, section: MarsParams, seed: int) -> None:
         """Cut training and validation scenes."""

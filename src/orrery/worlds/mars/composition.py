@@ -20,14 +20,16 @@ Array = NDArray[np.float32]
 Floats = NDArray[np.float64]
 
 # Alteration that no form shows: shares vary by this much (one standard deviation of their logarithm) over some hundred metres.
-PATCHY = 0.5
+PATCHY = 0.3
 # Beds of one kind differ among themselves by as much.
-BED_SPREAD = 0.7
+BED_SPREAD = 0.3
 # Grain size, packing and roughness below the pixel brighten or darken all bands alike: by unit, and from place to place.
-UNIT_BRIGHTNESS, LOCAL_BRIGHTNESS = 0.06, 0.06
+UNIT_BRIGHTNESS, LOCAL_BRIGHTNESS = 0.05, 0.05
 # Dust: swells of its cover, drifts in hollows, and the slope from which on it slides off.
 DUST_SWELLS, DUST_FINE, DUST_HOLLOWS = 0.16, 0.05, 0.12
 STEEP_DEG = 18.0
+# Rough outcrops hold less dust than smooth floor and cap.
+FLOOR_DUST, BED_DUST, CAP_DUST = 1.3, 0.65, 1.1
 LEAST_DUST, MOST_DUST = 0.03, 0.92
 # Sand caught in hollows off the dunes.
 SAND_HOLLOWS = 0.35
@@ -79,7 +81,12 @@ def dust_cover(ground: Ground, nature: Nature, seed: int, name: str) -> Array:
     mean = nature.dust * rng.uniform(0.7, 1.3)
     swells = self_affine(ground.height_m.shape, ground.gsd_m, 0.5, rng, smoothing_m=30)
     fine = self_affine(ground.height_m.shape, ground.gsd_m, 0.2, rng, longest_m=200)
-    cover = mean + DUST_SWELLS * (swells - swells.mean()) / swells.std() + DUST_FINE * fine / fine.std()
+    unit = np.where(ground.bed == 0, FLOOR_DUST, np.where(ground.bed > ground.beds, CAP_DUST, BED_DUST))
+    cover = (
+        mean * ndimage.gaussian_filter(unit, 2)
+        + DUST_SWELLS * (swells - swells.mean()) / swells.std()
+        + DUST_FINE * fine / fine.std()
+    )
     cover += DUST_HOLLOWS * _hollows(ground)
     steep = np.clip(slope_deg(ndimage.gaussian_filter(ground.height_m, 1), ground.gsd_m) / STEEP_DEG, 0, 1)
     cover *= (1 - 0.7 * steep**2) * (1 - 0.85 * ground.dunes) * (1 - _ejecta(ground.craters, ground))

@@ -21,8 +21,8 @@ Mask = NDArray[np.bool_]
 CTX_CENTRE_NM = 600.0
 # Light that dust in the air sends to the camera before it has seen the ground, I/F at 600 nm: not taken out of CTX at all, and
 # all but some hundredths from CRISM.
-CTX_PATH = (0.004, 0.016)
-CRISM_PATH = (-0.004, 0.008)
+CTX_PATH = (0.004, 0.012)
+CRISM_PATH = (-0.002, 0.005)
 # CRISM looks at a scene's ends aslant: brightness drifts by this share along the track.
 ALONG_TRACK = 0.03
 # Share of a stripe that all bands of a detector have in common.

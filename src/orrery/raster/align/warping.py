@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pyproj
@@ -63,6 +64,16 @@ class Correction:
             if self.field:
                 raise OrreryError("a warp folds the ground over", remedy="fit it with a greater stiffness")
         return self.affine.inverse().apply(before_x, before_y)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers for JSON."""
+        return {"affine": self.affine.to_dict(), "field": self.field.to_dict() if self.field else None}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Correction:
+        """The inverse of `to_dict`."""
+        field = content["field"]
+        return cls(AffineMap.from_dict(content["affine"]), SmoothField.from_dict(field) if field else None)
 
 
 class Bands(Protocol):

@@ -30,7 +30,6 @@ from orrery.raster.rows import RowStore
 from orrery.raster.sidecar import read_sidecar
 from orrery.raster.windows import Span, covered
 from orrery.systems.mars_bands.align import AlignParams
-from orrery.systems.mars_bands.aligned import correction_of, plain
 from orrery.systems.mars_bands.composites import TOLERANCE_NM
 from orrery.systems.mars_bands.filling import OBSERVED, PREDICTED, REPLACED, Filled, FillParams, fill
 from orrery.systems.mars_bands.inputs import Strip, opened, statistics_of
@@ -117,7 +116,7 @@ def restore(
             image, dem, uses_dem=model.uses_dem, scale=scale, image_band=image_band, dem_band=dem_band
         ) as strip,
     ):
-        part = strip.part(_span(strip, observed.grid, alignment.coregistration.search_px, cube))
+        part = strip.part(_span(strip, observed.grid, alignment.search_m, cube))
         rows = strip.grid.height + part.grid.height
         with tqdm(total=rows, unit="row", desc="restore", disable=not progress) as bar:
             statistics = statistics_of(strip, bar.update)
@@ -160,13 +159,13 @@ def _observed(path: Path, wavelengths_nm: Sequence[float]) -> Cube:
     return Cube(values, np.asarray(wavelengths_nm, float), cube.grid)
 
 
-def _span(strip: Strip, grid: Grid, search_px: int, cube: Path) -> Span:
+def _span(strip: Strip, grid: Grid, search_m: float, cube: Path) -> Span:
     """The part of the image under the cube, wherever the cube may turn out to lie.
 
     Raises:
         OrreryError: there is none.
     """
-    margin_px = ceil(2 * search_px * strip.grid.gsd_m / max(grid.gsd_m, strip.grid.gsd_m))
+    margin_px = ceil(2 * search_m / max(grid.gsd_m, strip.grid.gsd_m))
     span = covered(strip.grid, grid, margin_px) if covered(strip.grid, grid, 0) else None
     if span is None:
         raise _apart(cube, strip.path)
@@ -182,13 +181,15 @@ def _finder(
 ) -> Callable[[], Correction]:
     """What finds the way from the cube to the image, by the observed band nearest to the one that the image resembles."""
     there = [index for index, band in enumerate(observed.values) if np.isfinite(band).any()]
-    nearest = min(there, key=lambda index: abs(observed.wavelengths_nm[index] - params.band_nm))
+    nearest = min(there, key=lambda index: abs(observed.wavelengths_nm[index] - params.match_nm))
     moving = Raster(observed.values[nearest], observed.grid)
+    search_px = ceil(params.search_m / part.grid.gsd_m)
+    options = params.coregistration.model_copy(update={"search_px": search_px})
 
     def find() -> Correction:
         reference = Raster(part.source.read(0, 0, *part.grid.shape), part.grid)
         try:
-            return coregister(moving, reference, params.coregistration, seed).correction
+            return coregister(moving, reference, options, seed).correction
         except OrreryError as error:
             raise OrreryError(
                 f"cannot be brought onto {part.path.name} ({error.problem})",
@@ -202,8 +203,8 @@ def _finder(
 def _kept(path: Path, find: Callable[[], Correction]) -> Correction:
     """What was found, kept over a kill."""
     if not path.exists():
-        write_json(path, plain(find()))
-    return correction_of(read_json(path))
+        write_json(path, find().to_dict())
+    return Correction.from_dict(read_json(path))
 
 
 def _filled(
@@ -256,4 +257,4 @@ def _properties(filled: Filled, observed: Cube, correction: Correction) -> dict[
         }
         numbers = {name: value if isfinite(value) else None for name, value in asdict(match).items()}
         bands.append({"wavelength_nm": float(nm), **numbers, **counts})
-    return {"orrery:bands": bands, "orrery:correction": plain(correction)}
+    return {"orrery:bands": bands, "orrery:correction": correction.to_dict()}

@@ -45,7 +45,8 @@ class MarsBands(System[MarsParams]):
     )
 
     takes: Mapping[str, Mapping[str, bool]] = {
-        "predict": dict.fromkeys(("dem", "stride", "scale", "image_band", "dem_band"), False) | {"images": True},
+        "predict": dict.fromkeys(("dem", "stride", "scale", "image_band", "dem_band"), False)
+        | {"images": True},
         "restore": dict.fromkeys(("dem", "align", "stride", "scale", "image_band", "dem_band"), False)
         | {"images": True, "cube": True},
     }
@@ -117,7 +118,12 @@ class MarsBands(System[MarsParams]):
         return str(predict(model=model, out=out, params=section.predict, tags=tags, **request))
 
     def restore(
-        self, trained: Trained, request: Mapping[str, Any], out: Path, section: MarsParams, tags: Mapping[str, str]
+        self,
+        trained: Trained,
+        request: Mapping[str, Any],
+        out: Path,
+        section: MarsParams,
+        tags: Mapping[str, str],
     ) -> str:
         """A faulty cube to one that is whole."""
         model = BandsModel.from_recipe(trained.recipe, trained.network)

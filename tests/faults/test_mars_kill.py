@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from orrery.systems.mars_bands.predict import PredictParams, predict
 from tests.faults.killing import digests, killed, product
 from tests.unit.systems.mars_strips import BiasedStub, PointStub, Strip, make_strip
+from tests.unit.systems.test_mars_restore import faulty, make_pair
+from tests.unit.systems.test_mars_restore import run as restore_pair
 
 pytestmark = pytest.mark.faults
 PARAMS = PredictParams(tile_px=48)
@@ -52,18 +55,24 @@ def test_any_stride_killed_once_ends_as_if_undisturbed(stride, number, strip, tm
 
 def test_no_item_stands_beside_a_mixture_of_two_products(strip, tmp_path):
     """The new product lacks files of the old one."""
-    out, plain = tmp_path / "out", PointStub(with_spread=False)
-    run(strip, out)
-    old = product(out)
+    plain = PointStub(with_spread=False)
+    run(strip, tmp_path / "before")
+    old = product(tmp_path / "before")
     run(strip, tmp_path / "calm", model=plain)
     new, mixtures, number = product(tmp_path / "calm"), 0, 1
-    while killed("rename", number, lambda: run(strip, out, model=plain)):
-        number += 1
+    while killed("rename", number, lambda number=number: run(strip, _copy(tmp_path, number), model=plain)):
+        out, number = tmp_path / f"out-{number}", number + 1
         if product(out) not in (old, new):
             mixtures += 1
             assert not (out / "item.json").exists()
+        run(strip, out, model=plain)
+        assert digests(out) == digests(tmp_path / "calm")
     assert mixtures >= 2
-    assert digests(out) == digests(tmp_path / "calm")
+
+
+def _copy(folder: Path, number: int) -> Path:
+    """The old product once more."""
+    return shutil.copytree(folder / "before", folder / f"out-{number}")
 
 
 def test_finished_rows_are_not_predicted_again(strip, tmp_path, monkeypatch):
@@ -83,3 +92,15 @@ def test_other_parameters_begin_anew(strip, tmp_path):
     run(strip, tmp_path / "out", stride=1)
     run(strip, tmp_path / "calm", stride=1)
     assert digests(tmp_path / "out") == digests(tmp_path / "calm")
+
+
+@pytest.mark.parametrize("step", ["rename", "write"])
+def test_a_restoration_killed_again_and_again_ends_as_if_undisturbed(step, tmp_path, monkeypatch):
+    monkeypatch.setattr("orrery.systems.mars_bands.restored.save", lambda figure, path: path.touch())
+    pair = make_pair(tmp_path, spoil=faulty)
+    restore_pair(pair, tmp_path / "calm", align=True)
+    kills = 0
+    while killed(step, 1 + kills, lambda: restore_pair(pair, tmp_path / "killed", align=True)):
+        kills += 1
+    assert kills >= 3
+    assert digests(tmp_path / "killed") == digests(tmp_path / "calm")

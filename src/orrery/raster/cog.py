@@ -17,7 +17,6 @@ from orrery.raster.writing import check_written, gdal_errors
 
 BLOCK_PX = 256
 ROWS_AT_ONCE = 256
-THREADS = 2  # that compress; the bytes do not depend on it
 ZSTD_LEVEL = 1  # level 9 takes five times as long for less than 1 % of the size
 
 
@@ -36,13 +35,7 @@ def write_cog(store: RowStore, units: Mapping[str, str], tags: Mapping[str, str]
     smaller = _overviews(store)
     source = store.write_vrt(units, tags, [overview.write_vrt(units, {}) for overview in smaller])
     predictor = "FLOATING_POINT" if store.dtype == "float32" else "STANDARD"
-    options = {
-        "blocksize": BLOCK_PX,
-        "num_threads": THREADS,
-        "compress": "ZSTD",
-        "level": ZSTD_LEVEL,
-        "predictor": predictor,
-    }
+    options = {"blocksize": BLOCK_PX, "compress": "ZSTD", "level": ZSTD_LEVEL, "predictor": predictor}
     with replacing(path) as temporary:
         with gdal_errors(path):
             copy_raster(source, temporary, driver="COG", **options)

@@ -8,7 +8,7 @@ truth is two steps, `affine` and then `field` (`SmoothField.to_dict`), from posi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from math import isfinite
@@ -122,8 +122,10 @@ def write_scene(
     properties: Mapping[str, Any],
     when: datetime,
     body: Body = "moon",
+    links: Sequence[Mapping[str, str]] = (),
+    extensions: Sequence[str] = (),
 ) -> None:
-    """Write a folder's item.
+    """Write a folder's item, whole or not at all.
 
     Args:
         folder: where the assets are.
@@ -134,6 +136,8 @@ def write_scene(
         properties: further ones, e.g. `orrery:kind`.
         when: time of the image, with a time zone; given, never "now", so that equal input is equal bytes.
         body: Solar System body.
+        links: to other files.
+        extensions: of STAC that further properties and links belong to.
     """
     footprint = grid.footprint()
     longitudes, latitudes = zip(*footprint["coordinates"][0], strict=True)
@@ -155,9 +159,10 @@ def write_scene(
             "proj:transform": [float(value) for value in grid.transform[:6]],
             **properties,
         },
-        stac_extensions=EXTENSIONS,
+        stac_extensions=[*EXTENSIONS, *extensions],
     )
     for name, href in assets.items():
         kind = pystac.MediaType.GEOTIFF if href.endswith(".tif") else None
         item.add_asset(name, pystac.Asset(href, media_type=kind, roles=["data"]))
-    write_json(folder / ITEM, item.to_dict(include_self_link=False, transform_hrefs=False))
+    content = item.to_dict(include_self_link=False, transform_hrefs=False)
+    write_json(folder / ITEM, {**content, "links": list(links)})

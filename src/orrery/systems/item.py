@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from orrery.errors import OrreryError
-from orrery.files import read_json, write_json
 from orrery.raster.grid import Body, Grid
 from orrery.raster.scene import write_scene
 
@@ -50,11 +49,7 @@ def write_item(
         OrreryError: `taken` is no time.
     """
     known = {"orrery:time_known": taken is not None, **properties}
-    name = out.resolve().name
-    write_scene(path.parent, name, assets, grid, sun_true_north, known, item_time(taken, image), body)
-    item = read_json(path)
-    item["stac_extensions"].append(FILE_EXTENSION)
-    item["links"] = [
+    links = [
         {
             "rel": "derived_from",
             "href": _relative(source, out),
@@ -63,7 +58,10 @@ def write_item(
         }
         for source, digest in sources.items()
     ]
-    write_json(path, item)
+    write_scene(
+        path.parent, out.resolve().name, assets, grid, sun_true_north, known, item_time(taken, image), body,
+        links, [FILE_EXTENSION],
+    )  # fmt: skip
 
 
 def item_time(taken: str | None, image: Path) -> datetime:

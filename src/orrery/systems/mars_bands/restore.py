@@ -116,7 +116,7 @@ def restore(
             image, dem, uses_dem=model.uses_dem, scale=scale, image_band=image_band, dem_band=dem_band
         ) as strip,
     ):
-        part = strip.part(_span(strip, observed.grid, alignment.coregistration.search_px, cube))
+        part = strip.part(_span(strip, observed.grid, alignment.search_m, cube))
         rows = strip.grid.height + part.grid.height
         with tqdm(total=rows, unit="row", desc="restore", disable=not progress) as bar:
             statistics = statistics_of(strip, bar.update)
@@ -159,13 +159,13 @@ def _observed(path: Path, wavelengths_nm: Sequence[float]) -> Cube:
     return Cube(values, np.asarray(wavelengths_nm, float), cube.grid)
 
 
-def _span(strip: Strip, grid: Grid, search_px: int, cube: Path) -> Span:
+def _span(strip: Strip, grid: Grid, search_m: float, cube: Path) -> Span:
     """The part of the image under the cube, wherever the cube may turn out to lie.
 
     Raises:
         OrreryError: there is none.
     """
-    margin_px = ceil(2 * search_px * strip.grid.gsd_m / max(grid.gsd_m, strip.grid.gsd_m))
+    margin_px = ceil(2 * search_m / max(grid.gsd_m, strip.grid.gsd_m))
     span = covered(strip.grid, grid, margin_px) if covered(strip.grid, grid, 0) else None
     if span is None:
         raise _apart(cube, strip.path)
@@ -183,11 +183,13 @@ def _finder(
     there = [index for index, band in enumerate(observed.values) if np.isfinite(band).any()]
     nearest = min(there, key=lambda index: abs(observed.wavelengths_nm[index] - params.match_nm))
     moving = Raster(observed.values[nearest], observed.grid)
+    search_px = ceil(params.search_m / part.grid.gsd_m)
+    options = params.coregistration.model_copy(update={"search_px": search_px})
 
     def find() -> Correction:
         reference = Raster(part.source.read(0, 0, *part.grid.shape), part.grid)
         try:
-            return coregister(moving, reference, params.coregistration, seed).correction
+            return coregister(moving, reference, options, seed).correction
         except OrreryError as error:
             raise OrreryError(
                 f"cannot be brought onto {part.path.name} ({error.problem})",

@@ -13,6 +13,8 @@ unexport PYTHONDONTWRITEBYTECODE
 export DVC_NO_ANALYTICS := 1
 export GX_ANALYTICS_ENABLED := false
 export GDAL_PAM_ENABLED := NO
+# Threads that wait for each other sleep: spinning ones starve whatever else runs, and themselves, sixfold.
+export OMP_WAIT_POLICY := passive
 # Two pytest workers share the cores; more threads than one in each only fight.
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1
 

@@ -16,14 +16,14 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.row import Row
-from orrery.params import IngestParams, SiteParams, SunParams
 from orrery.raster.scene import list_scenes
 from orrery.systems.lunar_dtm.align import AlignParams, align_scene
+from orrery.world_params import MoonParams, SiteParams, SunParams
 from orrery.worlds.moon import make
 
 SITES = int(os.environ.get("ORRERY_BENCH_ALIGNMENT_SITES", "12"))
 GSD_M, STRIP_PX, HEIGHT_PX, SEED = 3.0, 512, 896, 101
-POSTING_M = IngestParams.model_fields["sldem"].default.posting_m
+POSTING_M = MoonParams.model_fields["sldem"].default.posting_m
 SIZE = f"{2 * STRIP_PX - 135} x {HEIGHT_PX} px at {GSD_M:g} m, incidences 40-84 degrees"
 
 
@@ -39,7 +39,7 @@ def aligned(folder: Path) -> pd.DataFrame:
     """Make the scenes, align each, and return the rows of all pairs with the seconds that each scene took."""
     # the twin wants one listed site; it is no part of the drawn sample and is left out
     listed = {"listed": SiteParams(kind="flat", suns=[SunParams(azimuth_deg=0.0, elevation_deg=45.0)])}
-    params = IngestParams(
+    params = MoonParams(
         gsd_m=GSD_M, strip_width_px=STRIP_PX, height_px=HEIGHT_PX, sites=listed, drawn_sites=SITES
     )
     make(folder / "raw", params, SEED)

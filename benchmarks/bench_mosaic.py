@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -25,8 +24,8 @@ from rasterio.crs import CRS
 from scipy import ndimage
 from torch import nn
 
+from benchmarks.apart import measured, peak_gib
 from benchmarks.row import Row
-from orrery.errors import OrreryError
 from orrery.instruments.photometry import Sun
 from orrery.raster.grid import Grid
 from orrery.raster.io import read, write
@@ -153,14 +152,7 @@ class ConvStub:
 def scale_rows(folder: Path) -> list[Row]:
     size = int(os.environ.get("ORRERY_BENCH_MOSAIC_PX", "6000"))
     make_scene(folder / "large", size)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "benchmarks.bench_mosaic", str(folder / "large")]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
-    if done.returncode:
-        raise OrreryError(
-            f"the large scene failed ({done.stderr.strip()[-300:]})", remedy="free memory and disk"
-        )
-    found = json.loads(done.stdout.splitlines()[-1])
+    found = measured("benchmarks.bench_mosaic", folder / "large")
     conditions = (
         f"{size} x {size} px, stub network of three 3 x 3 convolutions ({found['forward_s_per_mpx']:.2f} s/Mpx), context "
         f"{ConvStub.context_px} px, one thread, COGs and pictures included, {found['wall_s']:.0f} s in all"
@@ -191,17 +183,9 @@ def measure_large(folder: Path) -> dict[str, float]:
         "wall_s": wall_s,
         "forward_s": stub.forward_s,
         "forward_s_per_mpx": per_mpx,
-        "peak_gib": _peak_gib(),
+        "peak_gib": peak_gib(),
     }
     return peak
-
-
-def _peak_gib() -> float:
-    """Largest resident size of this process (the kernel's, which getrusage would mix with the parent's)."""
-    line = next(
-        line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")
-    )
-    return int(line.split()[1]) / 2**20
 
 
 def make_scene(folder: Path, size: int) -> tuple[Path, Path]:

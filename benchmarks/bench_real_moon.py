@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from benchmarks.row import Row
+from orrery.figures import save
 from orrery.instruments.photometry import Sun
 from orrery.raster.grid import Grid, meridian_convergence_deg
 from orrery.raster.io import Raster, read, resample, upsample, write
@@ -26,7 +27,6 @@ from orrery.raster.shade import shade
 from orrery.stages import predict
 from orrery.systems.lunar_dtm.features import exposure_field, make_planes
 from orrery.systems.lunar_dtm.photoclinometry import Spectra
-from orrery.systems.lunar_dtm.pictures import save
 from orrery.tracking.registry import load
 
 Array = NDArray[np.float32]

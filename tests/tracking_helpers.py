@@ -63,12 +63,7 @@ def make_params(wandb: str = "off", learning_rate: float = 1e-3) -> Params:
         {
             "scale": "demo",
             "seed": 7,
-            "ingest": {
-                "gsd_m": 3.0,
-                "strip_width_px": 530,
-                "height_px": 896,
-                "sites": {"flat": {"kind": "flat", "suns": [{"azimuth_deg": 90.0, "elevation_deg": 30.0}]}},
-            },
+            "ingest": {},
             "train": {"checkpoint_every_steps": 5},
             "tracking": {"wandb": wandb},
             "models": {},

@@ -9,6 +9,7 @@ import errno
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -30,23 +31,73 @@ def cli() -> None:
       ingest  ->  align  ->  gate  ->  patch  ->  train  ->  evaluate  ->  tables  ->  register  ->  promote
     A model at work:
       orrery predict lunar-dtm --image IMAGE --dem DEM --out FOLDER
+      orrery predict mars-bands --image IMAGE --out FOLDER
+      orrery restore mars-bands --cube CUBE --image IMAGE --out FOLDER
       orrery lineage FOLDER/dtm.tif
     """
 
 
 @cli.command()
 @click.option(
-    "--source", type=click.Choice(["twin"]), default="twin", show_default=True, help="Where scenes come from."
+    "--source",
+    type=click.Choice(["twin", "archive"]),
+    default="twin",
+    show_default=True,
+    help="Where scenes come from.",
 )
 @click.option("--out", type=PATH, default=Path("data"), show_default=True, help="Folder to fill.")
+@click.option("--catalogue", help="Archive: name of a catalogue, or its file.")
+@click.option(
+    "--scene", "scenes", multiple=True, help="Archive: pattern of scene names; repeat [default: all]."
+)
+@click.option(
+    "--products",
+    type=PATH,
+    default=Path("products"),
+    show_default=True,
+    help="Archive: folder that keeps what is fetched.",
+)
+@click.option("--all-bands", is_flag=True, help="Archive: every wavelength, not the six browse bands alone.")
 @click.option(
     "--version/--no-version", "versioned", default=True, help="Record the folder in data.dvc (dvc add)."
 )
-def ingest(source: str, out: Path, versioned: bool) -> None:
-    """Make the raw scenes under data/ and version them."""
+def ingest(
+    source: str,
+    out: Path,
+    catalogue: str | None,
+    scenes: tuple[str, ...],
+    products: Path,
+    all_bands: bool,
+    versioned: bool,
+) -> None:
+    """Make the raw scenes under data/, or fetch them, and version them."""
+    if source == "archive":
+        from orrery.stages import archive
+
+        if catalogue is None:
+            raise OrreryError("an archive needs a catalogue", remedy="give --catalogue NAME or FILE")
+        archive.run(catalogue, out, products, only=scenes, all_bands=all_bands, versioned=versioned)
+        return
     from orrery.stages import ingest as stage
 
     stage.run(out, versioned)
+
+
+@cli.command()
+@click.option("--site", "sites", multiple=True, help="Name of the place, or of a catalogue's; repeat.")
+@click.option("--box", type=float, nargs=4, help="SOUTH NORTH WEST EAST, degrees, longitudes east.")
+@click.option("--catalogue", help="Search the places of this one again, and compare.")
+@click.option("--out", type=PATH, help="Catalogue to write.")
+def search(
+    sites: tuple[str, ...],
+    box: tuple[float, float, float, float] | None,
+    catalogue: str | None,
+    out: Path | None,
+) -> None:
+    """Find pairs of CRISM cube and CTX image: the image covers the cube and is the nearest in time."""
+    from orrery.stages import search as stage
+
+    stage.run(sites, box, catalogue, out)
 
 
 @cli.command()
@@ -137,23 +188,39 @@ def promote(
     )
 
 
-@cli.command()
-@click.argument("system")
-@click.option(
+IMAGE = click.option(
     "--image",
     "images",
     type=PATH,
     multiple=True,
     required=True,
-    help="Map-projected image; repeat for a mosaic.",
+    help="Map-projected image; where the system makes mosaics, repeat it.",
 )
-@click.option("--dem", type=PATH, required=True, help="Coarse DEM of the area, heights in m.")
-@click.option(
-    "--out",
-    type=PATH,
-    required=True,
-    help="Folder for dtm.tif, hillshade.tif, slope.tif, quicklook.png, item.json.",
+DEM = click.option(
+    "--dem", type=PATH, help="Coarse DEM of the area, heights in m; not every model wants one."
 )
+OUT = click.option("--out", type=PATH, required=True, help="Folder for the rasters, pictures and item.json.")
+MODEL = click.option("--model", default="champion", show_default=True, help="Registry alias or version.")
+ALIGN = click.option(
+    "--align/--no-align", "align", default=None, help="Correct positions first [default: align]."
+)
+STRIDE = click.option(
+    "--stride",
+    type=click.IntRange(1, 3),
+    help="Tiles over each pixel in each direction [default: params.yaml].",
+)
+SCALE = click.option(
+    "--scale", type=click.FloatRange(0, min_open=True), help="Factor that makes the image's values I/F."
+)
+IMAGE_BAND = click.option("--image-band", type=int, help="Band of the images to read [default: 1].")
+DEM_BAND = click.option("--dem-band", type=int, help="Band of the DEM to read [default: 1].")
+
+
+@cli.command()
+@click.argument("system")
+@IMAGE
+@DEM
+@OUT
 @click.option(
     "--sun-azimuth",
     type=float,
@@ -162,36 +229,46 @@ def promote(
 @click.option(
     "--sun-elevation", type=float, help="Degrees above the horizon [default: from the image's metadata]."
 )
-@click.option("--model", default="champion", show_default=True, help="Registry alias or version.")
-@click.option(
-    "--align/--no-align", "aligned", default=True, help="Correct the image's position by the DEM first."
-)
-@click.option("--image-band", default=1, show_default=True, help="Band of the images to read.")
-@click.option("--dem-band", default=1, show_default=True, help="Band of the DEM to read.")
+@MODEL
+@ALIGN
+@STRIDE
+@SCALE
+@IMAGE_BAND
+@DEM_BAND
 def predict(
     system: str,
-    images: tuple[Path, ...],
-    dem: Path,
     out: Path,
+    model: str,
     sun_azimuth: float | None,
     sun_elevation: float | None,
-    model: str,
-    aligned: bool,
-    image_band: int,
-    dem_band: int,
+    **request: Any,
 ) -> None:
-    """Turn whole images and a coarse DEM into a georeferenced product with its uncertainty and lineage."""
+    """Turn whole images, and a coarse DEM where the model wants it, into a georeferenced product with its uncertainty and lineage.
+
+    A system takes the options that mean something to it, and says so of the others.
+    """
     from orrery.stages import predict as stage
 
-    request = {
-        "images": list(images),
-        "dem": dem,
-        "sun": (sun_azimuth, sun_elevation),
-        "align": aligned,
-        "image_band": image_band,
-        "dem_band": dem_band,
-    }
-    stage.run(system, request, out, model)
+    stage.run(system, {**request, "sun": (sun_azimuth, sun_elevation)}, out, model)
+
+
+@cli.command()
+@click.argument("system")
+@click.option("--cube", type=PATH, required=True, help="Faulty observation.")
+@IMAGE
+@DEM
+@OUT
+@MODEL
+@ALIGN
+@STRIDE
+@SCALE
+@IMAGE_BAND
+@DEM_BAND
+def restore(system: str, out: Path, model: str, **request: Any) -> None:
+    """Fill what a faulty observation lacks by a prediction that is matched to it; each pixel tells which it is."""
+    from orrery.stages import predict as stage
+
+    stage.run(system, request, out, model, "restore")
 
 
 @cli.command()

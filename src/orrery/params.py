@@ -13,102 +13,34 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from orrery.errors import OrreryError
+from orrery.section import Count, Degrees, Fraction, Incidence, NonNegative, Positive, Section
+from orrery.world_params import IngestParams
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(gt=0)]
+__all__ = [
+    "Count",
+    "Degrees",
+    "Fraction",
+    "GuardParams",
+    "Incidence",
+    "IngestParams",
+    "ModelRef",
+    "NonNegative",
+    "Params",
+    "Positive",
+    "PromotionParams",
+    "Section",
+    "TrackingParams",
+    "TrainParams",
+    "load_params",
+    "overlaid",
+    "validate",
+]
 T = TypeVar("T", bound=BaseModel)
-Degrees = Annotated[float, Field(ge=-360, le=360, allow_inf_nan=False)]
-Incidence = Annotated[float, Field(ge=0, lt=90)]
-
-
-class Section(BaseModel):
-    """Base of every section: frozen, no unknown keys, no silent conversions (an int may serve as a float)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class SunParams(Section):
-    """A direction to the sun: azimuth clockwise from north, elevation above the horizon, degrees."""
-
-    azimuth_deg: Degrees
-    elevation_deg: Annotated[float, Field(gt=0, le=90)]
-
-
-class SiteParams(Section):
-    """One place of the twin: its terrain and the images taken of it.
-
-    With one pair, each sun gives a scene. With several adjacent pairs, each pair has its own sun, in the order given, or
-    all have the one that is given: neighbouring strips are taken on different orbits.
-    """
-
-    kind: Literal["flat", "mountain", "wall"]
-    suns: Annotated[list[SunParams], Field(min_length=1)]
-    adjacent_pairs: Count = 1
-    ground: Annotated[str | None, Field(description="another site whose ground this is; its own if none")] = (
-        None
-    )
-
-    @model_validator(mode="after")
-    def _suns_fit_pairs(self) -> SiteParams:
-        if self.adjacent_pairs > 1 and len(self.suns) not in (1, self.adjacent_pairs):
-            raise ValueError("adjacent pairs need one sun in all or one each")
-        return self
-
-
-class SldemParams(Section):
-    """The coarse elevation model that the twin records (real one: Barker et al. 2016, 3 to 4 m typical error)."""
-
-    posting_m: Annotated[Positive, Field(description="distance of its points, m")] = 60.0
-    margin_m: Annotated[
-        NonNegative, Field(description="how far it reaches beyond the images at least, m")
-    ] = 600.0
-    smoothing_m: Annotated[Positive, Field(description="standard deviation of its blur, m")] = 30.0
-    noise_m: Annotated[NonNegative, Field(description="vertical noise, correlated over two postings, m")] = (
-        0.35
-    )
-    stripes_m: Annotated[NonNegative, Field(description="offsets of single altimeter tracks, m")] = 0.35
-    max_offset_postings: Annotated[NonNegative, Field(description="largest horizontal offset, postings")] = (
-        5.0
-    )
-    max_rotation_deg: Annotated[
-        NonNegative, Field(description="largest rotation against the images, degrees")
-    ] = 0.1
-    max_stretch: Annotated[NonNegative, Field(description="largest error of scale, as a share")] = 0.001
-
-
-class IngestParams(Section):
-    """What `orrery ingest --source twin` makes."""
-
-    gsd_m: Positive
-    strip_width_px: Count
-    height_px: Count
-    overlap_px: Annotated[Count, Field(description="columns that the left and right camera share")] = 135
-    pair_overlap_px: Annotated[Count, Field(description="columns that adjacent pairs share")] = 60
-    photometry: Annotated[
-        Literal["lunar-lambert", "hapke"], Field(description="how the twin's ground scatters light")
-    ] = "lunar-lambert"
-    sldem: SldemParams = SldemParams()
-    sites: Annotated[dict[str, SiteParams], Field(min_length=1)]
-    drawn_sites: Annotated[int, Field(ge=0, description="further sites drawn from the seed")] = 0
-
-    @model_validator(mode="after")
-    def _strips_and_grounds_fit(self) -> IngestParams:
-        if self.overlap_px >= self.strip_width_px:
-            raise ValueError("overlap_px must be less than strip_width_px")
-        for name, site in self.sites.items():
-            owner = self.sites.get(site.ground or name)
-            if owner is None or (owner.kind, owner.adjacent_pairs) != (site.kind, site.adjacent_pairs):
-                raise ValueError(
-                    f"sites.{name}.ground: no site {site.ground!r} of that kind and number of pairs"
-                )
-        return self
 
 
 class TrainParams(Section):
@@ -131,11 +63,25 @@ class TrackingParams(Section):
     wandb_project: str = "orrery"
 
 
+class OptimiserParams(Section):
+    """Optimiser, schedule and length of one training."""
+
+    steps: Count
+    batch_size: Count
+    learning_rate: Positive
+    weight_decay: NonNegative
+    schedule: Literal["cosine", "step", "constant"]
+    warmup_steps: Annotated[int, Field(ge=0)]
+    ema_decay: Annotated[float, Field(ge=0, lt=1)]
+    gradient_clip: Positive
+
+
 class ModelRef(Section):
     """One trained model of the pipeline: which variant of which system."""
 
     system: str
     variant: str
+    code: Annotated[str, Field(description="as the system's: DVC cannot look it up")]
 
 
 class GuardParams(Section):
@@ -234,6 +180,9 @@ def _check_models(params: Params, path: Path) -> None:
     """Every model must name a system and one of its variants: found here, not an hour into the pipeline."""
     for name, model in params.models.items():
         variants = params.systems.get(model.system, {}).get("variants", {})
+        if model.code != params.systems.get(model.system, {}).get("code"):
+            problem = f"models.{name}.code: not the `code` of systems.{model.system}"
+            raise OrreryError(problem, file=path, remedy="let both name the folder of the system's code")
         if model.variant not in variants or name != f"{model.system}-{model.variant}":
             raise OrreryError(
                 f"models.{name}: no variant {model.variant!r} of a system {model.system!r}, or the name is not theirs",

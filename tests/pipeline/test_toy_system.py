@@ -14,14 +14,15 @@ TOY = Path(__file__).parent / "toy"
 SECTION = """
 scale: demo
 seed: 1
-ingest: {gsd_m: 3.0, strip_width_px: 530, height_px: 896, sites: {flat: {kind: flat, suns: [{azimuth_deg: 10, elevation_deg: 20}]}}}
+ingest: {}
 train: {accelerator: cpu, threads: 1, seeds: 2}
 tracking: {wandb: "off"}
 models:
-  toy-slow: {system: toy, variant: slow}
-  toy-fast: {system: toy, variant: fast}
+  toy-slow: {system: toy, variant: slow, code: toy.py}
+  toy-fast: {system: toy, variant: fast, code: toy.py}
 systems:
   toy:
+    code: toy.py
     align: {}
     patch: {}
     split: {}
@@ -43,6 +44,7 @@ def project(tmp_path_factory):
     shutil.copytree(REPOSITORY / "src", root / "src", ignore=shutil.ignore_patterns("__pycache__"))
     (root / "params.yaml").write_text(SECTION)
     (root / ".gitignore").write_text("/build\n/models\n/reports\n/mlruns\n/data\n")
+    shutil.copy(TOY / "orrery_toy.py", root / "toy.py")
     (root / "data").mkdir()
     (root / "data/toy.txt").write_text(" ".join(str(i / 24) for i in range(24)))
     for command in (

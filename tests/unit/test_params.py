@@ -44,9 +44,16 @@ def test_full_scale_is_the_papers(edited):
     ("old", "new", "told"),
     [
         ("seed: 7", "sed: 7", "sed: extra inputs"),
-        ("gsd_m: 3.0", "gsd_m: -3.0", "ingest.gsd_m: input should be greater than 0"),
-        ("gsd_m: 3.0", "gsd_m: '3'", "ingest.gsd_m: input should be a valid number"),
-        ("gsd_m: 3.0", "gsd_m: .nan", "ingest.gsd_m"),
+        ("gsd_m: 3.0", "gsd_m: -3.0", "ingest.moon.gsd_m: input should be greater than 0"),
+        ("gsd_m: 3.0", "gsd_m: '3'", "ingest.moon.gsd_m: input should be a valid number"),
+        ("gsd_m: 3.0", "gsd_m: .nan", "ingest.moon.gsd_m"),
+        ("region: melas}", "region: tharsis}", "ingest.mars.scenes.train-melas-1.region"),
+        ("wavelengths_nm: [442.63", "wavelengths_nm: [-442.63", "ingest.mars.wavelengths_nm"),
+        (
+            "min_offset_m: 200.0",
+            "min_offset_m: 400.0",
+            "ingest.mars: value error, min_offset_m must not exceed",
+        ),
         ("scale: demo", "scale: huge", "scale: input should be 'demo' or 'full'"),
         (
             "lunar-dtm-orrery-dtm: {system: lunar-dtm, variant: orrery-dtm}",

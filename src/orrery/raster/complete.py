@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 from rasterio import DatasetReader
 from rasterio.windows import Window
 
@@ -33,6 +34,8 @@ def check_complete(dataset: DatasetReader, band: int, path: Path) -> None:
         )  # raw formats end with it
         if dataset.driver == "GTiff":
             _check_blocks(dataset, band, path)
+        elif dataset.driver == "ENVI":
+            _check_size(dataset, path)
         elif set(dataset.files) == {str(path)} and _begins_in_label(dataset, band, path):
             raise OrreryError(
                 "has a label whose pointer leads into the label, not to the pixels behind it",
@@ -58,6 +61,17 @@ def _check_blocks(dataset: DatasetReader, band: int, path: Path) -> None:
     end = max(_end_of_block(dataset, band, row, column) for row in range(rows) for column in range(columns))
     if end > size:
         raise damaged(path, f"{size} of at least {end} bytes")
+
+
+def _check_size(dataset: DatasetReader, path: Path) -> None:
+    """Refuse an ENVI image shorter than its header says: GDAL gives zeros for what is missing."""
+    pixels = dataset.count * dataset.height * dataset.width
+    expected = (
+        int(dataset.tags(ns="ENVI").get("header_offset", 0)) + pixels * np.dtype(dataset.dtypes[0]).itemsize
+    )
+    size = path.stat().st_size
+    if size < expected:
+        raise damaged(path, f"{size} of at least {expected} bytes")
 
 
 def _end_of_block(dataset: DatasetReader, band: int, row: int, column: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import isfinite
@@ -16,6 +16,7 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio import DatasetReader
 from rasterio.crs import CRS
+from rasterio.enums import Interleaving
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window
 
@@ -30,9 +31,15 @@ from orrery.raster.resampling import to_metres
 LOWEST_VALID = -3.402822e38
 # Valid DN of ISIS integers; those below and above are null and saturations (SpecialPixel.h of USGS ISIS).
 ISIS_VALID_DN = {"uint8": (1, 254), "uint16": (3, 65522), "int16": (-32752, 32767), "uint32": (3, 4294967282)}
+METRIC_CRS: dict[Body, str] = {
+    "moon": "IAU_2015:30110",
+    "mars": "IAU_2015:49910",
+    "jupiter": "IAU_2015:59910",
+}  # equirectangular, for remedies
 LABELS = (".lbl", ".xml")  # detached ones of PDS3 and PDS4
 READ_PX = 2**22  # per GDAL read, which needs several times the memory of the result
 LARGEST_WHOLE_PX = 2**30  # 4 GiB; whoever works with more reads by windows
+KILOMETRE = 1000.0  # lengths are given in metres whatever the file's unit, e.g. SLDEM2015's
 RADIUS_OFFSET_TOLERANCE = 0.01  # reference spheres of radius products: within 1 % of the IAU sphere
 
 
@@ -65,25 +72,46 @@ class Source:
         Raises:
             OrreryError: these pixels are truncated or damaged.
         """
-        out = np.full((height, width), np.nan, np.float32)
+        values: Array = self.read_bands([self.band], row, column, height, width)[0]
+        return values
+
+    def read_bands(self, bands: Sequence[int], row: int, column: int, height: int, width: int) -> Array:
+        """(B, height, width) values of several bands; as `read`."""
+        out = np.full((len(bands), height, width), np.nan, np.float32)
+        together = len(bands) if self.pixel_interleaved else 1  # a block holds all bands, or one
         left, right = max(column, 0), min(column + width, self.grid.width)
         stop = min(row + height, self.grid.height)
-        rows = max(READ_PX // max(right - left, 1), 1)
-        for top in range(max(row, 0), stop if right > left else 0, rows):
-            bottom = min(top + rows, stop)
-            window = Window.from_slices((top, bottom), (left, right))
-            out[top - row : bottom - row, left - column : right - column] = self._values(window)
+        rows = max(READ_PX // max((right - left) * together, 1), 1)
+        for first in range(0, len(bands), together):
+            group = slice(first, first + together)
+            for top in range(max(row, 0), stop if right > left else 0, rows):
+                bottom = min(top + rows, stop)
+                window = Window.from_slices((top, bottom), (left, right))
+                part = out[group, top - row : bottom - row, left - column : right - column]
+                part[...] = self._values(bands[group], window)
         return out
 
-    def _values(self, window: Window) -> Array:
+    @property
+    def pixel_interleaved(self) -> bool:
+        """Whether all bands lie together in the file."""
+        return bool(self.dataset.interleaving == Interleaving.pixel)
+
+    def _values(self, bands: Sequence[int], window: Window) -> Array:
         """Special pixels as NaN, then scale and offset; radii become heights above the body's IAU sphere."""
         try:
-            raw = self.dataset.read(self.band, window=window, masked=True)
+            raw = self.dataset.read(list(bands), window=window, masked=True)
         except GDAL_ERRORS as error:
             raise damaged(self.path, reason(error, self.path)) from error
-        scale, offset = self.dataset.scales[self.band - 1], self.dataset.offsets[self.band - 1]
-        if self.body and abs(offset / RADIUS_M[self.body] - 1) < RADIUS_OFFSET_TOLERANCE:
-            offset -= RADIUS_M[self.body]
+        lengths = [
+            KILOMETRE if str(unit).upper().startswith("KILOMET") else 1.0 for unit in self.dataset.units
+        ]
+        scale, offset = (
+            np.array([terms[band - 1] * lengths[band - 1] for band in bands])[:, None, None]
+            for terms in (self.dataset.scales, self.dataset.offsets)
+        )
+        if self.body:
+            radius = RADIUS_M[self.body]
+            offset = np.where(np.abs(offset / radius - 1) < RADIUS_OFFSET_TOLERANCE, offset - radius, offset)
         with np.errstate(over="ignore", invalid="ignore"):
             values = raw.data.astype(np.float64) * scale + offset
             values[_special(raw, self.dataset.driver)] = np.nan
@@ -146,7 +174,7 @@ def _opened(path: Path, body: Body | None, band: int, *, degrees_allowed: bool =
         grid = _checked_grid(dataset, band, path)
         if body:
             check_body(grid.crs, body, path)
-            _check_geometry(grid, path, degrees_allowed=degrees_allowed)
+            _check_geometry(grid, body, path, degrees_allowed=degrees_allowed)
         yield Source(path, dataset, band, grid, body)
 
 
@@ -193,7 +221,7 @@ def _remedy(path: Path) -> str:
     return "fetch or export it again"
 
 
-def _check_geometry(grid: Grid, path: Path, *, degrees_allowed: bool) -> None:
+def _check_geometry(grid: Grid, body: Body, path: Path, *, degrees_allowed: bool) -> None:
     """Refuse a geotransform that places no pixel, and degrees where metres are needed."""
     t = grid.transform
     if not all(isfinite(number) for number in t) or t.determinant == 0 or t.is_identity:
@@ -206,7 +234,7 @@ def _check_geometry(grid: Grid, path: Path, *, degrees_allowed: bool) -> None:
         raise OrreryError(
             "lies on a grid of degrees, where metres are needed",
             file=path,
-            remedy="project it first, e.g. gdalwarp -t_srs IAU_2015:30110 IN OUT",
+            remedy=f"project it first, e.g. gdalwarp -t_srs {METRIC_CRS[body]} IN OUT",
         )
 
 

@@ -1,13 +1,14 @@
 """A scene: a folder with a STAC item and the rasters that it names.
 
 The item follows STAC 1.1 with the extensions view, projection and Solar System. Scenes of the twin carry besides
-`orrery:kind` (terrain), `orrery:site`, `orrery:twin` and `orrery:truth`: affine maps (`AffineMap.to_dict`) that
-lead from positions as written in a file to the true ones in the frame of the first image.
+`orrery:kind` (terrain or region), `orrery:site`, `orrery:twin` and `orrery:truth`: affine maps (`AffineMap.to_dict`)
+that lead from positions as written in a file to the true ones in the frame of the first image. A Martian cube's
+truth is two steps, `affine` and then `field` (`SmoothField.to_dict`), from positions brought to that image's projection.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from math import isfinite
@@ -117,26 +118,33 @@ def write_scene(
     identifier: str,
     assets: Mapping[str, str],
     grid: Grid,
-    sun_true_north: tuple[float, float],
+    sun_true_north: tuple[float, float] | None,
     properties: Mapping[str, Any],
     when: datetime,
     body: Body = "moon",
+    links: Sequence[Mapping[str, str]] = (),
+    extensions: Sequence[str] = (),
 ) -> None:
-    """Write a folder's item.
+    """Write a folder's item, whole or not at all.
 
     Args:
         folder: where the assets are.
         identifier: name of the scene.
         assets: name (`image_l`, `sldem`, …) -> file, relative to the folder.
         grid: of the first image; gives footprint, GSD and projection.
-        sun_true_north: azimuth clockwise from true north, and elevation, degrees.
+        sun_true_north: azimuth clockwise from true north, and elevation, degrees; None where nobody tells.
         properties: further ones, e.g. `orrery:kind`.
         when: time of the image, with a time zone; given, never "now", so that equal input is equal bytes.
         body: Solar System body.
+        links: to other files.
+        extensions: of STAC that further properties and links belong to.
     """
     footprint = grid.footprint()
     longitudes, latitudes = zip(*footprint["coordinates"][0], strict=True)
-    azimuth, elevation = sun_true_north
+    sun = {}
+    if sun_true_north is not None:
+        azimuth, elevation = sun_true_north
+        sun = {"view:sun_azimuth": round(azimuth % 360, 6), "view:sun_elevation": round(elevation, 6)}
     item = pystac.Item(
         identifier,
         footprint,
@@ -144,17 +152,17 @@ def write_scene(
         when,
         {
             "ssys:targets": [body.capitalize()],
-            "view:sun_azimuth": round(azimuth % 360, 6),
-            "view:sun_elevation": round(elevation, 6),
+            **sun,
             "gsd": round(grid.gsd_m, 6),
             "proj:wkt2": grid.crs.to_wkt(version="WKT2_2019"),
             "proj:shape": [grid.height, grid.width],
             "proj:transform": [float(value) for value in grid.transform[:6]],
             **properties,
         },
-        stac_extensions=EXTENSIONS,
+        stac_extensions=[*EXTENSIONS, *extensions],
     )
     for name, href in assets.items():
         kind = pystac.MediaType.GEOTIFF if href.endswith(".tif") else None
         item.add_asset(name, pystac.Asset(href, media_type=kind, roles=["data"]))
-    write_json(folder / ITEM, item.to_dict(include_self_link=False, transform_hrefs=False))
+    content = item.to_dict(include_self_link=False, transform_hrefs=False)
+    write_json(folder / ITEM, {**content, "links": list(links)})

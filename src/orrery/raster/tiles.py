@@ -1,14 +1,15 @@
 """Tiles with overlap over a raster of any size, and their blending one band of rows at a time.
 
-Each tile is weighted by a trapezoid in each direction: it rises linearly over the overlap with the tile before it, falls
-over the overlap with the next one, and keeps its full weight at the raster's border. Running sums hold only the rows
-that a later tile can still reach.
+Each tile is weighted in each direction by a trapezoid, which rises linearly over the overlap with the tile before it, falls
+over the overlap with the next one, and keeps its full weight at the raster's border; or by a bell. Running sums hold only
+the rows that a later tile can still reach.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import product
 from math import ceil
 from typing import Any
 
@@ -54,7 +55,7 @@ class Axis:
 
     def finished(self, index: int) -> int:
         """Pixels from the start that no tile after `index` reaches."""
-        return self.starts[index + 1] if index + 1 < len(self.starts) else self.size
+        return max(self.starts[index + 1], 0) if index + 1 < len(self.starts) else self.size
 
     def weights(self, index: int) -> Array:
         """(tile,) trapezoid of one tile, in (0, 1]; the weights of two overlapping tiles add up to 1."""
@@ -66,12 +67,50 @@ class Axis:
         return np.asarray(ramps.min(axis=0), np.float32)
 
 
+@dataclass(frozen=True)
+class BellAxis(Axis):
+    """Tiles of one size at a stride of a fraction of it, under a Gaussian; the outer ones reach beyond the raster.
+
+    So every pixel is the mean of as many tiles as every other, at the raster's edge too.
+
+    Attributes:
+        tapered: lower the Gaussian until it begins and ends at 0. Left alone it begins at 0.37 (Postnikova et al.: exp(-r^2)
+            with r from -1 to 1), and two tiles that disagree leave a step where one begins.
+    """
+
+    tapered: bool = True
+
+    @classmethod
+    def strided(cls, size: int, tile: int, divisor: int, *, tapered: bool = True) -> BellAxis:
+        """Cover `size` pixels by tiles at a stride of `tile` / `divisor` pixels, rounded down."""
+        stride = max(tile // divisor, 1)
+        return cls(size, tile, tuple(range(stride - tile, size, stride)), tapered)
+
+    def weights(self, index: int) -> Array:
+        """(tile,) samples of the Gaussian at pixel centres, in (0, 1]; the same for every tile."""
+        place = (2 * np.arange(self.tile) + 1) / self.tile - 1
+        bell = np.exp(-(place**2)) - (np.exp(-1) if self.tapered else 0)
+        return np.asarray(bell, np.float32)
+
+
+def corners(shape: tuple[int, int], tile: tuple[int, int], overlap_px: int) -> list[tuple[int, int]]:
+    """Top-left pixels of the tiles that cover a (height, width) raster.
+
+    Raises:
+        OrreryError: the raster is smaller than a tile.
+    """
+    if shape[0] < tile[0] or shape[1] < tile[1]:
+        problem = f"a scene of {shape[0]} x {shape[1]} px is smaller than a patch of {tile[0]} x {tile[1]} px"
+        raise OrreryError(problem, file="params.yaml", remedy="lower the size under `patch`")
+    down, across = (Axis.over(size, part, overlap_px).starts for size, part in zip(shape, tile, strict=True))
+    return list(product(down, across))
+
+
 def _rise(length: int, overlap: int) -> NDArray[np.float64]:
     """Linear rise over the first `overlap` pixels, then 1; its mirror image is its complement."""
     return np.asarray(np.minimum((np.arange(length) + 0.5) / max(overlap, 0.5), 1.0), float)
 
 
-@dataclass
 class RowBlender:
     """Weighted means of overlapping tiles, added from top to bottom; finished rows leave at the top.
 
@@ -79,17 +118,19 @@ class RowBlender:
         width: pixels of a row.
         planes: values a pixel.
         first_row: the raster's row that the sums begin with.
-        sums: (planes + 1, rows, width) running sums of weight times value, and of weight in the last plane.
     """
 
-    width: int
-    planes: int
-    first_row: int = 0
-    sums: Array = field(default_factory=lambda: np.zeros((0, 0, 0), np.float32))
+    def __init__(self, width: int, planes: int, first_row: int = 0, sums: Array | None = None) -> None:
+        self.width, self.planes, self.first_row, self._rows = width, planes, first_row, 0
+        self._held = np.zeros((planes + 1, 0, width), np.float32)  # what lies below the sums is zero
+        if sums is not None:
+            self._reach(first_row + sums.shape[1])
+            self.sums[:] = sums
 
-    def __post_init__(self) -> None:
-        if not self.sums.size:
-            self.sums = np.zeros((self.planes + 1, 0, self.width), np.float32)
+    @property
+    def sums(self) -> Array:
+        """(planes + 1, rows, width) running sums of weight times value, and of weight in the last plane."""
+        return self._held[:, : self._rows]
 
     def add(self, row: int, column: int, weight: Array, values: Sequence[Array]) -> None:
         """Add a tile.
@@ -102,7 +143,7 @@ class RowBlender:
         """
         height, width = weight.shape
         self._reach(row + height)
-        part = self.sums[:, row - self.first_row : row - self.first_row + height, column : column + width]
+        part = self._held[:, row - self.first_row : row - self.first_row + height, column : column + width]
         valid = np.isfinite(values[0])
         if valid.all():
             for plane, value in zip(part, values, strict=False):
@@ -117,16 +158,23 @@ class RowBlender:
     def finish(self, stop: int) -> Array:
         """(planes, rows, width) weighted means of the rows before `stop`, which leave; NaN where no tile was valid."""
         self._reach(stop)
-        done, self.sums = np.split(self.sums, [stop - self.first_row], axis=1)
-        self.sums, self.first_row = self.sums.copy(), stop
+        count = stop - self.first_row
         with np.errstate(invalid="ignore"):
-            return np.asarray(done[:-1] / done[-1:], np.float32)
+            means = self._held[:-1, :count] / self._held[-1:, :count]
+        left = self._rows - count
+        self._held[:, :left] = self._held[:, count : self._rows]
+        self._held[:, left : self._rows] = 0
+        self.first_row, self._rows = stop, left
+        return np.asarray(means, np.float32)
 
     def _reach(self, stop: int) -> None:
-        missing = stop - self.first_row - self.sums.shape[1]
-        if missing > 0:
-            fresh = np.zeros((self.planes + 1, missing, self.width), np.float32)
-            self.sums = np.concatenate([self.sums, fresh], axis=1)
+        """Hold the rows before `stop`."""
+        wanted = stop - self.first_row
+        if wanted > self._held.shape[1]:
+            grown = np.zeros((self.planes + 1, wanted, self.width), np.float32)
+            grown[:, : self._rows] = self.sums
+            self._held = grown
+        self._rows = max(self._rows, wanted)
 
 
 def stretch(field_values: Array, rows: NDArray[Any], columns: NDArray[Any]) -> Array:

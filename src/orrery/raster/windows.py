@@ -47,6 +47,40 @@ class Placed:
 
 
 @dataclass(frozen=True)
+class Scaled:
+    """A raster's values times a factor."""
+
+    source: Windows
+    factor: float
+
+    @property
+    def grid(self) -> Grid:
+        """The source's."""
+        return self.source.grid
+
+    def read(self, row: int, column: int, height: int, width: int) -> Array:
+        """The source's window, scaled."""
+        return self.source.read(row, column, height, width) * np.float32(self.factor)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a raster as a raster of its own, whose surroundings can still be read."""
+
+    source: Windows
+    span: Span
+
+    @property
+    def grid(self) -> Grid:
+        """Of the part."""
+        return self.source.grid.window(*self.span)
+
+    def read(self, row: int, column: int, height: int, width: int) -> Array:
+        """The source's window."""
+        return self.source.read(self.span[0] + row, self.span[1] + column, height, width)
+
+
+@dataclass(frozen=True)
 class Warped:
     """A raster resampled onto another grid, which may have another coordinate system of the same body."""
 

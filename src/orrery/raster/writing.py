@@ -18,6 +18,7 @@ from orrery.raster.gdal import GDAL_ERRORS, reason
 from orrery.raster.grid import Grid
 
 BLOCK_PX = 256
+BANDS_TOGETHER = 8  # with more, a block of all bands (128 MB for 489) outgrows what GDAL keeps of a file
 ZSTD_LEVEL = 9  # level 22 takes 17 times as long for 1 % less on heights
 
 
@@ -57,6 +58,8 @@ def write(
         "crs": grid.crs, "transform": grid.transform, "nodata": float("nan") if floating else 0,
         "tiled": True, "blockxsize": BLOCK_PX, "blockysize": BLOCK_PX, "zstd_level": ZSTD_LEVEL, **options,
     }  # fmt: skip
+    if len(bands) > BANDS_TOGETHER:
+        profile["interleave"] = "band"
     with replacing(path) as temporary:
         with gdal_errors(path), rasterio.open(temporary, "w", **profile) as dataset:
             for number, (name, values) in enumerate(bands.items(), 1):

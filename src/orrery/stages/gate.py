@@ -9,7 +9,7 @@ from orrery.errors import OrreryError
 from orrery.files import write_json
 from orrery.gates import judge
 from orrery.params import load_params
-from orrery.systems.base import Workspace, get_section, get_system
+from orrery.systems.base import Workspace, get_section
 
 
 def run(system: str) -> None:
@@ -20,7 +20,7 @@ def run(system: str) -> None:
     """
     params, work = load_params(), Workspace(system)
     table = pd.read_parquet(work.aligned / "pairs.parquet")
-    expectations = get_system(system).expectations(get_section(params, system))
+    expectations = get_section(params, system).gate
     verdict = judge(table, expectations, docs=work.gate_verdict.with_name(f"{system}-docs"))
     write_json(work.gate_verdict, verdict.to_dict())
     if not verdict.passed:

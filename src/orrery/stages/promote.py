@@ -32,7 +32,7 @@ def run(
         trained = Trained(model.network, model.recipe)
         return scores(owner.evaluate(trained, work.aligned, section, None))
 
-    verdict = promotion.promote(system, owner.rules(section), evaluate, version=version, dry_run=dry_run)
+    verdict = promotion.promote(system, section.promotion, evaluate, version=version, dry_run=dry_run)
     click.echo(verdict.message() + (" (dry run: nothing was changed)" if dry_run else ""))
     if not dry_run:
         write_json(work.reports / "promotion.json", verdict.to_dict())

@@ -12,9 +12,12 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
+
+from pydantic import Field
 
 from orrery.errors import OrreryError
+from orrery.gates.expectations import ExpectationParams
 from orrery.params import Params, PromotionParams, Section, validate
 
 if TYPE_CHECKING:
@@ -22,10 +25,28 @@ if TYPE_CHECKING:
     import pytorch_lightning as pl
     from torch import Tensor, nn
 
-    from orrery.gates import ExpectationParams
-
 GROUP = "orrery.systems"
-P = TypeVar("P", bound=Section)
+
+
+class SystemSection(Section):
+    """What every system's section of params.yaml has.
+
+    Attributes:
+        code: folder or file of the system's code, on which its stages depend.
+        gate: what is expected of the table that `align` returns, by name.
+        variants: how each variant's network is built and trained.
+        champion_variant: one of them, which is registered.
+        promotion: when a challenger becomes champion.
+    """
+
+    code: str
+    gate: Annotated[dict[str, ExpectationParams], Field(min_length=1)]
+    variants: Mapping[str, Any]
+    champion_variant: str
+    promotion: PromotionParams
+
+
+P = TypeVar("P", bound=SystemSection)
 
 
 @dataclass(frozen=True)
@@ -90,24 +111,18 @@ class System(ABC, Generic[P]):
         section_type: the pydantic model of its section.
         summary: what goes in, what comes out, for whom; for the model card.
         limits: known failures, for the model card.
+        takes: what `predict` and, where the system has it, `restore` are told: option -> whether it must be given.
     """
 
     name: str
     section_type: type[P]
     summary: str
     limits: tuple[str, ...]
+    takes: Mapping[str, Mapping[str, bool]] = {"predict": {"images": True, "dem": False}}
 
     @abstractmethod
     def align(self, data: Path, out: Path, section: P, seed: int) -> pd.DataFrame:
         """Bring every scene of `data` onto one grid under `out`; return one row a pair of what was measured."""
-
-    @abstractmethod
-    def expectations(self, section: P) -> Mapping[str, ExpectationParams]:
-        """What the gate asks of that table."""
-
-    @abstractmethod
-    def rules(self, section: P) -> PromotionParams:
-        """When a challenger becomes champion."""
 
     @abstractmethod
     def patch(self, aligned: Path, out: Path, section: P, seed: int) -> None:
@@ -157,6 +172,16 @@ class System(ABC, Generic[P]):
         self, trained: Trained, request: Mapping[str, Any], out: Path, section: P, tags: Mapping[str, str]
     ) -> str:
         """Apply a trained network to a whole scene; return what was written, in one line."""
+
+    def restore(
+        self, trained: Trained, request: Mapping[str, Any], out: Path, section: P, tags: Mapping[str, str]
+    ) -> str:
+        """Fill a faulty observation by a trained network; return what was written, in one line.
+
+        Raises:
+            OrreryError: the system does not do that.
+        """
+        raise OrreryError(f"{self.name} restores nothing", remedy="see `orrery restore --help`")
 
 
 @dataclass(frozen=True)

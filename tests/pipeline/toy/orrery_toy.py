@@ -7,14 +7,14 @@ import numpy as np
 import pandas as pd
 import pytorch_lightning as pl
 import torch
+from matplotlib.figure import Figure
 from torch import nn
 from torch.utils.data import DataLoader
 
+from orrery.figures import save
 from orrery.files import read_json, write_json, write_text
-from orrery.gates import ExpectationParams
-from orrery.params import Count, Positive, PromotionParams, Section
-from orrery.systems.base import Schedule, System
-from orrery.systems.lunar_dtm.pictures import Figure, save
+from orrery.params import Count, Positive, Section
+from orrery.systems.base import Schedule, System, SystemSection
 
 
 class ToyVariant(Section):
@@ -22,14 +22,11 @@ class ToyVariant(Section):
     steps: Count
 
 
-class ToyParams(Section):
+class ToyParams(SystemSection):
     align: dict[str, float]
-    gate: dict[str, ExpectationParams]
     patch: dict[str, float]
     split: dict[str, str]
-    champion_variant: str
     variants: dict[str, ToyVariant]
-    promotion: PromotionParams
 
 
 class Gain(nn.Module):
@@ -74,12 +71,6 @@ class Toy(System[ToyParams]):
         values = np.tile(np.loadtxt(data / "toy.txt").reshape(4, 6), (16, 16))
         np.save(out / "scene.npy", values)
         return pd.DataFrame([{"scene": "only", "pair": "none", "residual_px": float(values.min())}])
-
-    def expectations(self, section):
-        return section.gate
-
-    def rules(self, section):
-        return section.promotion
 
     def patch(self, aligned, out, section, seed):
         out.mkdir(parents=True, exist_ok=True)

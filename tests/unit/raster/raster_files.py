@@ -109,6 +109,42 @@ def write_pds3(
     return path
 
 
+CTX_LABEL = """PDS_VERSION_ID = PDS3\r
+RECORD_TYPE = FIXED_LENGTH\r
+RECORD_BYTES = {samples}\r
+FILE_RECORDS = {records}\r
+LABEL_RECORDS = {label_records}\r
+^IMAGE = {pointer}\r
+SPACECRAFT_NAME = MARS_RECONNAISSANCE_ORBITER\r
+INSTRUMENT_NAME = "CONTEXT CAMERA"\r
+TARGET_NAME = MARS\r
+PRODUCT_ID = "{product}"\r
+START_TIME = 2007-02-25T13:04:15.282\r
+OBJECT = IMAGE\r
+  LINES = {lines}\r
+  LINE_SAMPLES = {samples}\r
+  LINE_PREFIX_BYTES = 0\r
+  LINE_SUFFIX_BYTES = 0\r
+  SAMPLE_TYPE = UNSIGNED_INTEGER\r
+  SAMPLE_BITS = 8\r
+  SAMPLE_BIT_MASK = 2#11111111#\r
+END_OBJECT = IMAGE\r
+END\r
+"""
+
+
+def write_ctx_edr(path: Path, values: NDArray[np.uint8]) -> Path:
+    """A raw CTX frame: camera geometry, codes of 8 bits, an attached label padded to whole records."""
+    lines, samples = values.shape
+    label_records = -(-len(CTX_LABEL) // samples) + 1
+    label = CTX_LABEL.format(
+        samples=samples, lines=lines, records=label_records + lines, label_records=label_records,
+        pointer=label_records + 1, product=path.stem,
+    )  # fmt: skip
+    path.write_bytes(label.encode().ljust(label_records * samples) + values.tobytes())
+    return path
+
+
 FORMATS = ("geotiff", "cog", "pds3 detached", "pds3 attached", "isis", "vicar", "pds4")
 
 

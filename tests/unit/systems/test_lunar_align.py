@@ -14,7 +14,6 @@ from orrery.errors import OrreryError
 from orrery.files import sha256
 from orrery.instruments.nac import decompand
 from orrery.instruments.photometry import Sun
-from orrery.params import IngestParams, SiteParams, SunParams
 from orrery.raster.align import rms_difference_m
 from orrery.raster.grid import AffineMap, Grid
 from orrery.raster.io import Raster, read, upsample, write
@@ -24,6 +23,7 @@ from orrery.seeds import stream
 from orrery.systems.lunar_dtm.align import AlignParams, align_scene, align_scenes, register_to_dem
 from orrery.systems.lunar_dtm.aligned import load_aligned
 from orrery.systems.lunar_dtm.strips import StripParams, mosaic, overlay
+from orrery.world_params import MoonParams, SiteParams, SunParams
 from orrery.worlds.moon import make
 
 MOON = CRS.from_string("IAU_2015:30110")
@@ -37,7 +37,7 @@ def twin(tmp_path_factory) -> Path:
     """One scene of the twin, a mountain of 1.9 km."""
     folder = tmp_path_factory.mktemp("twin")
     site = SiteParams(kind="mountain", suns=[SunParams(azimuth_deg=100.0, elevation_deg=30.0)])
-    make(folder, IngestParams(gsd_m=3.0, strip_width_px=385, height_px=630, sites={"hill": site}), 5)
+    make(folder, MoonParams(gsd_m=3.0, strip_width_px=385, height_px=630, sites={"hill": site}), 5)
     return folder / "hill"
 
 

@@ -4,13 +4,14 @@ import pytest
 from safetensors.numpy import save_file
 
 from orrery.errors import OrreryError
+from orrery.optimisation import SeededBatches
 from orrery.systems.lunar_dtm.calibration import ONE_SIGMA, calibrated
-from orrery.systems.lunar_dtm.data import PatchDataset, SeededBatches
+from orrery.systems.lunar_dtm.data import PatchDataset
 from orrery.systems.lunar_dtm.model import TerrainModel
-from orrery.systems.lunar_dtm.params import PhysicalRecipeParams, SplitParams, VariantParams
-from orrery.systems.lunar_dtm.patches import split_of
+from orrery.systems.lunar_dtm.params import PhysicalRecipeParams, VariantParams
 from orrery.systems.lunar_dtm.photoclinometry import Spectra
 from orrery.systems.lunar_dtm.recipes import make_recipe
+from orrery.systems.split import SplitParams, split_of
 
 RECIPE = {
     "name": "physical",

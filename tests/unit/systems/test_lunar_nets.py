@@ -1,8 +1,8 @@
 import pytest
 import torch
 
+from orrery.nets.half_resolution_unet import HalfResolutionUNet
 from orrery.systems.lunar_dtm.nets.dlunardtmnet import DLunarDTMNet
-from orrery.systems.lunar_dtm.nets.unet import HalfResolutionUNet
 
 
 def parameters(net):
@@ -25,7 +25,7 @@ def test_each_modification_of_the_paper_changes_what_it_names():
 @pytest.mark.parametrize("size", [(64, 96), (160, 32)])
 @pytest.mark.parametrize(
     ("net", "channels", "planes"),
-    [(DLunarDTMNet("demo"), 2, 1), (HalfResolutionUNet(8, (8, 8, 12, 16, 16)), 8, 2)],
+    [(DLunarDTMNet("demo"), 2, 1), (HalfResolutionUNet(8, 2, (8, 8, 12, 16, 16)), 8, 2)],
 )
 def test_output_has_the_size_of_the_input(net, channels, planes, size):
     out = net.eval()(torch.randn(2, channels, *size))
@@ -34,7 +34,7 @@ def test_output_has_the_size_of_the_input(net, channels, planes, size):
 
 
 def test_every_parameter_learns():
-    for net, channels in ((DLunarDTMNet("demo"), 2), (HalfResolutionUNet(5, (8, 8, 12, 16, 16)), 5)):
+    for net, channels in ((DLunarDTMNet("demo"), 2), (HalfResolutionUNet(5, 2, (8, 8, 12, 16, 16)), 5)):
         torch.manual_seed(0)
         net(torch.rand(2, channels, 64, 64)).square().mean().backward()
         dead = [
@@ -45,7 +45,7 @@ def test_every_parameter_learns():
 
 def test_unet_starts_near_no_correction():
     torch.manual_seed(0)
-    out = HalfResolutionUNet(8)(torch.randn(2, 8, 64, 64))
+    out = HalfResolutionUNet(8, 2)(torch.randn(2, 8, 64, 64))
     assert out[:, 0].abs().mean() < 0.2
 
 

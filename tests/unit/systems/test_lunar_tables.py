@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from orrery.systems.lunar_dtm.tables import PAPER_TABLE_1, TABLE_1_METRICS, _rows, markdown
+from orrery.systems.lunar_dtm.tables import PAPER_TABLE_1, TABLE_1_METRICS, _preface, _rows
+from orrery.tables import markdown
 
 
 def result(offset=0.0, replicas=()):
@@ -27,6 +28,11 @@ def found(results, table, metric, name="dlunardtmnet"):
     ]
     assert len(rows) == 1
     return rows[0]
+
+
+def rendered(results):
+    rows = list(_rows(results))
+    return markdown("lunar-dtm", _preface("dlunardtmnet", rows), rows)
 
 
 def test_one_seed_has_the_range_over_test_scenes():
@@ -58,12 +64,12 @@ def test_the_papers_figures_stand_beside_ours():
 def test_a_figure_that_nobody_measured_is_a_dash():
     results = {"dlunardtmnet": result()}
     assert found(results, "flat, pipeline alignment", "mae_m")["ours"] is None
-    text = markdown(list(_rows(results)), "dlunardtmnet")
+    text = rendered(results)
     assert "| – |" in text
     assert "one seed" in text
 
 
 def test_markdown_gives_intervals_of_several_seeds():
-    text = markdown(list(_rows({"dlunardtmnet": result(0.0, [result(0.3)])})), "dlunardtmnet")
+    text = rendered({"dlunardtmnet": result(0.0, [result(0.3)])})
     assert "means of 2 seeds" in text
     assert "3.15 [1.24, 5.06]" in text

@@ -37,9 +37,11 @@ class SmoothField:
         """Displacement at map positions, m; of their common shape."""
         columns = (np.asarray(x, float) - self.left_m) / self.spacing_m
         rows = (self.top_m - np.asarray(y, float)) / self.spacing_m
-        places = np.broadcast_arrays(rows, columns)
+        places = np.stack(np.broadcast_arrays(rows, columns))
         dx, dy = (
-            ndimage.map_coordinates(plane, places, order=DEGREE, mode="nearest", prefilter=False)
+            ndimage.map_coordinates(
+                plane, places.reshape(2, -1), order=DEGREE, mode="nearest", prefilter=False
+            ).reshape(places.shape[1:])
             for plane in (self.dx_m, self.dy_m)
         )
         return dx, dy
@@ -48,6 +50,16 @@ class SmoothField:
         """Corrected positions, m."""
         dx, dy = self.displacement(x, y)
         return np.asarray(x, float) + dx, np.asarray(y, float) + dy
+
+    @property
+    def steepness(self) -> float:
+        """A bound on how much the displacement changes over a distance, as a share of it; below 1 nothing folds over."""
+        changes = [
+            np.abs(np.diff(plane, axis=axis)).max(initial=0)
+            for plane in (self.dx_m, self.dy_m)
+            for axis in (0, 1)
+        ]
+        return float(max(changes[0] + changes[1], changes[2] + changes[3])) / self.spacing_m
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers for JSON, to the millimetre."""

@@ -113,21 +113,27 @@ def peak(scores: Array) -> tuple[float, float, float]:
     best = float(scores[row, column])
     if not (0 < row < scores.shape[0] - 1 and 0 < column < scores.shape[1] - 1):
         return np.nan, np.nan, best
-    down, right = _vertex(scores[row - 1 : row + 2, column - 1 : column + 2])
-    return row + down, column + right, best
+    (down, right), _ = vertex(scores[row - 1 : row + 2, column - 1 : column + 2])
+    return row + float(down), column + float(right), best
 
 
-def _vertex(nine: Array) -> tuple[float, float]:
-    """Place of the maximum of the parabola through a 3 x 3 neighbourhood (least squares), at most a pixel off its middle."""
-    left, middle, right = nine.sum(0)
-    top, centre, bottom = nine.sum(1)
-    slope = np.array([bottom - top, right - left]) / 6
-    mixed = (nine[2, 2] + nine[0, 0] - nine[0, 2] - nine[2, 0]) / 4
-    curvature = np.array([[(top + bottom - 2 * centre) / 3, mixed], [mixed, (left + right - 2 * middle) / 3]])
-    if np.linalg.det(curvature) <= 0:
-        return 0.0, 0.0
-    down, across = np.clip(-np.linalg.solve(curvature, slope), -1, 1)
-    return float(down), float(across)
+def vertex(nine: Array) -> tuple[Floats, Floats]:
+    """Maximum of the least-squares parabola through 3 x 3 neighbourhoods, (..., 3, 3).
+
+    Returns:
+        (2, ...) rows and columns from the middle, at most a pixel, 0 where the parabola has no maximum; and
+        (3, ...) its curvature: second derivatives down, across both, and to the right.
+    """
+    columns, rows = nine.sum(-2, dtype=np.float64), nine.sum(-1, dtype=np.float64)
+    down, right = (rows[..., 2] - rows[..., 0]) / 6, (columns[..., 2] - columns[..., 0]) / 6
+    over, across = ((sums[..., 0] + sums[..., 2] - 2 * sums[..., 1]) / 3 for sums in (rows, columns))
+    corners = nine.astype(np.float64)[..., ::2, ::2]
+    mixed = (corners[..., 1, 1] + corners[..., 0, 0] - corners[..., 0, 1] - corners[..., 1, 0]) / 4
+    determinant = over * across - mixed**2
+    peaked = (determinant > 0) & (over < 0)
+    safe = np.where(peaked, determinant, 1.0)
+    offsets = np.stack([mixed * right - across * down, mixed * down - over * right]) / safe
+    return np.where(peaked, np.clip(offsets, -1, 1), 0.0), np.stack([over, mixed, across])
 
 
 def _starts(length: int, window: int, spacing: int, margin: int) -> list[int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 from safetensors import safe_open
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from orrery.errors import OrreryError
 from orrery.instruments.photometry import Sun
-from orrery.seeds import stream
+from orrery.optimisation import SeededBatches
 from orrery.systems.lunar_dtm.features import Planes
 from orrery.systems.lunar_dtm.recipes import Encoded, Recipe
 
@@ -67,38 +66,6 @@ class PatchDataset(Dataset[Batch]):
             name: torch.from_numpy(np.ascontiguousarray(array, np.float32)) for name, array in arrays.items()
         }
         return {**batch, "valid": torch.from_numpy(valid.copy())}, encoded, truth
-
-
-class SeededBatches(Sampler[list[int]]):
-    """`steps` batches in a random order that depends on the seed and the step alone.
-
-    A training resumed at any step sees the very batches that it would have seen undisturbed.
-    """
-
-    def __init__(self, size: int, batch_size: int, steps: int, seed: int, first_step: int = 0) -> None:
-        self.size, self.batch_size, self.steps, self.seed, self.first_step = (
-            size,
-            batch_size,
-            steps,
-            seed,
-            first_step,
-        )
-
-    def __len__(self) -> int:
-        return (
-            self.steps
-        )  # of the whole training: Lightning counts the batches before `first_step` as fetched
-
-    def __iter__(self) -> Iterator[list[int]]:
-        epoch, order = -1, np.empty(0, int)
-        for step in range(self.first_step, self.steps):
-            picks = []
-            for draw in range(step * self.batch_size, (step + 1) * self.batch_size):
-                if draw // self.size != epoch:
-                    epoch = draw // self.size
-                    order = stream(self.seed, "batches", epoch).permutation(self.size)
-                picks.append(int(order[draw % self.size]))
-            yield picks
 
 
 class PatchData(pl.LightningDataModule):

@@ -26,8 +26,9 @@ from orrery.systems.lunar_dtm.metrics import (
 )
 from orrery.systems.lunar_dtm.model import TerrainModel
 from orrery.systems.lunar_dtm.params import LunarParams
-from orrery.systems.lunar_dtm.patches import scene_planes, split_of
+from orrery.systems.lunar_dtm.patches import scene_planes
 from orrery.systems.lunar_dtm.pictures import scene_picture
+from orrery.systems.split import split_of
 
 Array = NDArray[np.float32]
 OVERLAP_PX = 100

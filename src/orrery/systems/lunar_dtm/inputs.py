@@ -8,47 +8,20 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
 from affine import Affine
-from numpy.typing import NDArray
 
 from orrery.errors import OrreryError
 from orrery.instruments.photometry import Sun
+from orrery.raster.dem import Dem
 from orrery.raster.grid import AffineMap, Grid, meridian_convergence_deg
-from orrery.raster.io import Raster, Source, open_windows, upsample
-from orrery.raster.windows import Placed, Warped, Windows, covered, reduced
+from orrery.raster.io import Raster, Source, open_windows
+from orrery.raster.sidecar import SunTrueNorth, read_sidecar, sun_true_north
+from orrery.raster.windows import Warped, Windows, reduced
 from orrery.systems.lunar_dtm.features import EXPOSURE_SCALE_M
-from orrery.systems.lunar_dtm.sidecar import SunTrueNorth, read_sidecar, sun_true_north
 
-Array = NDArray[np.float32]
-SPLINE_MARGIN_PX = 16  # the cubic spline forgets what lies 16 samples away (its pole: 0.27 ** 16 < 1e-9)
 SMALL_PX = 2_000_000  # so many block means hold a smooth field of any image
 SMALLEST_PX = 16  # below it there is neither shading to normalise nor a slope to measure
 GSD_TOLERANCE = 1.02  # two products of one posting differ by rounding
-
-
-@dataclass(frozen=True)
-class Dem:
-    """The coarse DEM in one image's frame, heights in m."""
-
-    source: Windows
-
-    @property
-    def posting_m(self) -> float:
-        """Distance of its samples, m."""
-        return self.source.grid.gsd_m
-
-    def on(self, grid: Grid) -> Array:
-        """(H, W) heights by cubic spline on any part of the image, m; NaN beyond the DEM."""
-        span = covered(self.source.grid, grid, SPLINE_MARGIN_PX)
-        if span is None:
-            return np.full(grid.shape, np.nan, np.float32)
-        part = Raster(self.source.read(*span), self.source.grid.window(*span))
-        return upsample(part, grid) if part.valid.any() else np.full(grid.shape, np.nan, np.float32)
-
-    def moved(self, correction: AffineMap) -> Dem:
-        """With a corrected geotransform."""
-        return Dem(Placed(self.source, correction.moved(self.source.grid)))
 
 
 @dataclass(frozen=True)
@@ -133,23 +106,21 @@ def _image(
             file=source.path,
             remedy=f"give an image of {SMALLEST_PX} x {SMALLEST_PX} px or more",
         )
-    dem = _in_crs_of(pixels.grid, terrain)
-    if pixels.grid.gsd_m > dem.grid.gsd_m * GSD_TOLERANCE:
+    dem = Dem.under(pixels.grid, terrain, source.path)
+    if pixels.grid.gsd_m > dem.posting_m * GSD_TOLERANCE:
         raise OrreryError(
-            f"pixels of {pixels.grid.gsd_m:.4g} m are coarser than the DEM's postings of {dem.grid.gsd_m:.4g} m",
+            f"pixels of {pixels.grid.gsd_m:.4g} m are coarser than the DEM's postings of {dem.posting_m:.4g} m",
             file=source.path,
             remedy="give a finer image or a coarser DEM",
         )
-    if covered(dem.grid, pixels.grid, 0) is None:
-        raise _no_overlap(source.path, terrain.path)
     sidecar = read_sidecar(source.path)
     azimuth, elevation = sun_true_north(source, sidecar, sun)
     direction = Sun((azimuth + meridian_convergence_deg(pixels.grid)) % 360, elevation)
-    factor = _small_factor(pixels.grid, dem.grid.gsd_m)
+    factor = _small_factor(pixels.grid, dem.posting_m)
     small = reduced(pixels, factor)
-    _check_content(small, Dem(dem), source.path, terrain.path)
+    _check_content(small, dem, source.path, terrain.path)
     return Image(
-        source.path, pixels, small, factor, (azimuth, elevation), direction, sidecar.get("datetime"), Dem(dem)
+        source.path, pixels, small, factor, (azimuth, elevation), direction, sidecar.get("datetime"), dem
     )
 
 
@@ -166,17 +137,7 @@ def _check_content(small: Raster, dem: Dem, image: Path, dem_path: Path) -> None
         raise OrreryError(
             "holds no valid pixel", file=image, remedy="give another band (--image-band) or file"
         )
-    if not (small.valid & np.isfinite(dem.on(small.grid))).any():
-        raise _no_overlap(image, dem_path)
-
-
-def _no_overlap(image: Path, dem: Path) -> OrreryError:
-    """The error of an image that lies beside the DEM."""
-    return OrreryError(
-        f"does not overlap with the heights of {dem.name}",
-        file=image,
-        remedy="give a DEM of the image's area",
-    )
+    dem.check(small, image, dem_path)
 
 
 def _at_gsd(source: Source, gsd_m: float | None) -> Windows:
@@ -193,16 +154,3 @@ def _at_gsd(source: Source, gsd_m: float | None) -> Windows:
     scale = gsd_m / own.gsd_m
     height, width = max(int(own.height / scale), 1), max(int(own.width / scale), 1)
     return Warped(source, Grid(own.crs, own.transform * Affine.scale(scale), height, width), "average")
-
-
-def _in_crs_of(grid: Grid, terrain: Source) -> Windows:
-    """The DEM as it is, or resampled at its own posting into another projection of the body."""
-    if terrain.grid.crs == grid.crs:
-        return terrain
-    posting = terrain.grid.gsd_m
-    margin = 2 * SPLINE_MARGIN_PX * posting
-    left, bottom, right, top = grid.bounds
-    height = math.ceil((top - bottom + 2 * margin) / posting)
-    width = math.ceil((right - left + 2 * margin) / posting)
-    place = Affine(posting, 0, left - margin, 0, -posting, top + margin)
-    return Warped(terrain, Grid(grid.crs, place, height, width), "cubic")

@@ -6,23 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from orrery.gates import ExpectationParams
-from orrery.params import Count, Fraction, NonNegative, Positive, PromotionParams, Section
+from orrery.params import Count, Fraction, NonNegative, OptimiserParams, Section
+from orrery.systems.base import SystemSection
 from orrery.systems.lunar_dtm.align import AlignParams
 from orrery.systems.lunar_dtm.losses import LossName, Operator
 from orrery.systems.lunar_dtm.predict import PredictParams
-
-
-class SplitParams(Section):
-    """Which scenes serve for what, by name pattern (`*` allowed); one that matches none is refused.
-
-    `extra` are scenes judged but never trained on: the multi-illumination and the adjacent-pair studies.
-    """
-
-    train: list[str]
-    validation: list[str]
-    test: list[str]
-    extra: list[str]
+from orrery.systems.split import SplitParams
 
 
 class PatchParams(Section):
@@ -70,19 +59,6 @@ class PaperRecipeParams(Section):
     truth_statistics: Literal["coarse", "own"]
 
 
-class OptimiserParams(Section):
-    """Optimiser, schedule and length of one training."""
-
-    steps: Count
-    batch_size: Count
-    learning_rate: Positive
-    weight_decay: NonNegative
-    schedule: Literal["cosine", "step"]
-    warmup_steps: Annotated[int, Field(ge=0)]
-    ema_decay: Annotated[float, Field(ge=0, lt=1)]
-    gradient_clip: Positive
-
-
 class VariantParams(Section):
     """One network with its recipe, its loss weights by name and its training."""
 
@@ -93,14 +69,11 @@ class VariantParams(Section):
     optimiser: OptimiserParams
 
 
-class LunarParams(Section):
+class LunarParams(SystemSection):
     """Everything of lunar-dtm."""
 
     split: SplitParams
     align: AlignParams
-    gate: Annotated[dict[str, ExpectationParams], Field(min_length=1)]
     patch: PatchParams
     predict: PredictParams
     variants: dict[str, VariantParams]
-    champion_variant: str
-    promotion: PromotionParams

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import fnmatch
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,32 +16,15 @@ from orrery.errors import OrreryError
 from orrery.files import replacing, write_json
 from orrery.raster.grid import AffineMap
 from orrery.raster.io import Raster, upsample
+from orrery.raster.tiles import corners
 from orrery.seeds import stream
 from orrery.systems.lunar_dtm.aligned import AlignedScene, load_aligned
 from orrery.systems.lunar_dtm.features import Planes, exposure_field, make_planes
-from orrery.systems.lunar_dtm.params import LunarParams, PatchParams, SplitParams
+from orrery.systems.lunar_dtm.params import LunarParams, PatchParams
 from orrery.systems.lunar_dtm.photoclinometry import Spectra, fit_spectra
+from orrery.systems.split import refuse_shared_ground, split_of
 
 Array = NDArray[np.float32]
-SETS = ("train", "validation", "test", "extra")
-
-
-def split_of(scene: str, split: SplitParams) -> str:
-    """The set that a scene belongs to, by its name.
-
-    Raises:
-        OrreryError: no pattern, or patterns of two sets, match.
-    """
-    found = [
-        name for name in SETS if any(fnmatch.fnmatch(scene, pattern) for pattern in getattr(split, name))
-    ]
-    if len(found) != 1:
-        raise OrreryError(
-            f"scene {scene!r} belongs to {' and '.join(found) or 'no set'}",
-            file="params.yaml",
-            remedy="make the patterns of systems.lunar-dtm.split name it in exactly one set",
-        )
-    return found[0]
 
 
 def make_patches(aligned: Path, out: Path, params: LunarParams, seed: int) -> None:
@@ -73,24 +55,6 @@ def make_patches(aligned: Path, out: Path, params: LunarParams, seed: int) -> No
         pd.DataFrame(rows).to_parquet(temporary / "index.parquet", index=False)
 
 
-def refuse_shared_ground(scenes: Sequence[AlignedScene], sets: Mapping[str, str]) -> None:
-    """No place may be trained on and judged, whatever its scenes are called.
-
-    Raises:
-        OrreryError: naming the places.
-    """
-    trained, judged = (
-        {scene.site for scene in scenes if (sets[scene.id] == "train") == training}
-        for training in (True, False)
-    )
-    if shared := sorted(trained & judged):
-        raise OrreryError(
-            f"{', '.join(shared)} would be trained on and judged",
-            file="params.yaml",
-            remedy="put all scenes of a site into one set of systems.lunar-dtm.split",
-        )
-
-
 def scene_spectra(scenes: Sequence[AlignedScene]) -> Spectra:
     """Prior and noise of photoclinometry from training scenes, at true alignment where it is known."""
     residuals, brightness, suns, posting = [], [], [], 1.0
@@ -116,22 +80,6 @@ def scene_planes(scene: AlignedScene, coarse: Raster, spectra: Spectra) -> Plane
     return make_planes(
         scene.image.values, exposure, coarse_m, scene.gsd_m, scene.sun, spectra, scene.posting_px
     )
-
-
-def windows(height: int, width: int, params: PatchParams) -> Iterator[tuple[int, int]]:
-    """Top-left corners of the patches of a (height, width) scene, the last ones shifted inwards."""
-    for row in _starts(height, params.height_px, params.overlap_px):
-        for column in _starts(width, params.width_px, params.overlap_px):
-            yield row, column
-
-
-def _starts(size: int, patch: int, overlap: int) -> list[int]:
-    if size < patch:
-        raise OrreryError(
-            f"a scene of {size} px is smaller than a patch of {patch} px",
-            remedy="lower systems.lunar-dtm.patch",
-        )
-    return sorted({*range(0, size - patch, patch - overlap), size - patch})
 
 
 @dataclass(frozen=True)
@@ -168,7 +116,7 @@ def _write_scene(
         shard = f"{subset}/{scene.id}-{draw.number}.safetensors"
         kept = [
             corner
-            for corner in windows(truth.shape[0], truth.shape[1], params)
+            for corner in corners(truth.shape, (params.height_px, params.width_px), params.overlap_px)
             if _valid_fraction(planes, truth, corner, params) >= params.min_valid_fraction
         ]
         if not kept:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from orrery.files import replacing
+from orrery.figures import colour, gray, save
 from orrery.instruments.photometry import Sun
 from orrery.raster.shade import shade
 from orrery.systems.lunar_dtm.aligned import AlignedScene
@@ -28,17 +26,17 @@ def scene_picture(scene: AlignedScene, coarse_m: Array, heights_m: Array, sigma_
     across = Sun((scene.sun.azimuth_deg + 90) % 360, 30)
     figure = Figure(figsize=(16, 12.5), layout="constrained")
     axes = figure.subplots(3, 4)
-    _gray(axes[0, 0], scene.image.values, f"image, incidence {scene.sun.incidence_deg:.0f}°")
+    gray(axes[0, 0], scene.image.values, f"image, incidence {scene.sun.incidence_deg:.0f}°")
     for axis, (name, surface) in zip(axes[0, 1:], surfaces.items(), strict=False):
-        _gray(axis, shade(surface, scene.gsd_m, scene.sun), f"{name}, shaded by the image's sun")
+        gray(axis, shade(surface, scene.gsd_m, scene.sun), f"{name}, shaded by the image's sun")
     for axis, (name, surface) in zip(axes[1, 1:], surfaces.items(), strict=False):
-        _gray(axis, shade(surface, scene.gsd_m, across), f"{name}, shaded across the sun")
-    _colour(axes[1, 0], heights_m, "prediction: elevation, m", "viridis", figure)
-    _colour(axes[2, 0], sigma_m, "1-sigma, m", "magma", figure)
+        gray(axis, shade(surface, scene.gsd_m, across), f"{name}, shaded across the sun")
+    colour(axes[1, 0], heights_m, "prediction: elevation, m", "viridis", figure)
+    colour(axes[2, 0], sigma_m, "1-sigma, m", "magma", figure)
     truth = surfaces.get("truth")
     if truth is not None:
-        _colour(axes[2, 1], heights_m - truth, "prediction minus truth, m", "RdBu_r", figure, ERROR_RANGE_M)
-        _colour(axes[2, 2], coarse_m - truth, "coarse minus truth, m", "RdBu_r", figure, ERROR_RANGE_M)
+        colour(axes[2, 1], heights_m - truth, "prediction minus truth, m", "RdBu_r", figure, ERROR_RANGE_M)
+        colour(axes[2, 2], coarse_m - truth, "coarse minus truth, m", "RdBu_r", figure, ERROR_RANGE_M)
     _profile(axes[2, 3], surfaces, scene.gsd_m)
     for axis in axes.flat:
         if not axis.has_data():
@@ -47,33 +45,6 @@ def scene_picture(scene: AlignedScene, coarse_m: Array, heights_m: Array, sigma_
         f"{scene.id}: {scene.kind}, {scene.gsd_m:g} m/px, {'twin' if truth is not None else 'real'}"
     )
     save(figure, path)
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Write a PNG with equal bytes for equal content."""
-    FigureCanvasAgg(figure)
-    with replacing(path) as temporary, mpl.rc_context({"svg.hashsalt": "orrery"}):
-        figure.savefig(temporary, dpi=70, metadata={"Software": None})
-
-
-def _gray(axis: Any, plane: Array, title: str) -> None:
-    low, high = np.nanpercentile(plane, [0.5, 99.5])
-    axis.imshow(plane, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
-    axis.set_title(title, fontsize=9)
-    axis.set_axis_off()
-
-
-def _colour(
-    axis: Any, plane: Array, title: str, colours: str, figure: Figure, limit: float | None = None
-) -> None:
-    finite = plane[np.isfinite(plane)]
-    if not len(finite):
-        return
-    low, high = (-limit, limit) if limit else np.percentile(finite, [1, 99])
-    shown = axis.imshow(plane, cmap=colours, vmin=low, vmax=high, interpolation="nearest")
-    figure.colorbar(shown, ax=axis, shrink=0.8)
-    axis.set_title(title, fontsize=9)
-    axis.set_axis_off()
 
 
 def _profile(axis: Any, surfaces: dict[str, Array], gsd_m: float) -> None:

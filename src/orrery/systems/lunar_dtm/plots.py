@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from orrery.systems.lunar_dtm.pictures import save
+from orrery.figures import save
 
 
 def quality_plot(rows: list[dict[str, Any]], path: Path) -> None:

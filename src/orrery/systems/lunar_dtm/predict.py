@@ -22,16 +22,17 @@ from orrery import __version__
 from orrery.errors import OrreryError
 from orrery.files import read_json, sha256, write_json
 from orrery.params import Count, Positive, Section
+from orrery.raster.dem import Dem
 from orrery.raster.grid import AffineMap, Grid
 from orrery.raster.io import Raster
 from orrery.raster.rows import RowStore
 from orrery.raster.windows import covered, reduced
-from orrery.systems.lunar_dtm.inputs import Dem, Image, opened
+from orrery.systems.lunar_dtm.inputs import Image, opened
 from orrery.systems.lunar_dtm.mosaic import common_grid, merge
 from orrery.systems.lunar_dtm.product import FILES, Content, write_products
 from orrery.systems.lunar_dtm.registration import RegistrationParams, register
-from orrery.systems.lunar_dtm.resume import publish, workspace, writing
 from orrery.systems.lunar_dtm.whole_image import PLANES, Terrain, Tiling, predict_image
+from orrery.systems.resume import publish, workspace, writing
 
 CACHE_MB = 128  # of GDAL; its default is a share of the machine's memory
 ROWS_AT_ONCE = 256

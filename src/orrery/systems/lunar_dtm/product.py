@@ -2,41 +2,33 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from math import ceil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from orrery.errors import OrreryError
-from orrery.files import read_json, write_json
+from orrery.figures import save
 from orrery.instruments.photometry import Sun
 from orrery.raster.cog import write_cog
+from orrery.raster.dem import Dem
 from orrery.raster.grid import Grid, meridian_convergence_deg
 from orrery.raster.io import resample
 from orrery.raster.rows import Plane, RowStore
-from orrery.raster.scene import ITEM, write_scene
+from orrery.raster.scene import ITEM
 from orrery.raster.shade import hillshade_u8, shade, slope_deg
 from orrery.raster.windows import Placed, coarser, reduced
-from orrery.systems.lunar_dtm.inputs import Dem, Image
-from orrery.systems.lunar_dtm.pictures import save
+from orrery.systems.item import write_item
+from orrery.systems.lunar_dtm.inputs import Image
+from orrery.systems.quicklook import QUICKLOOK_PX, colour, gray, panels
 
 Array = NDArray[np.float32]
 UNITS = {"elevation_m": "m", "sigma_m": "m", "valid": "", "hillshade": "", "slope_deg": "degree"}
 FILES = ("dtm.tif", "hillshade.tif", "slope.tif", "quicklook.png", ITEM)
-PICTURE_PX = 700
 BLOCK_PX = (128, 2048)  # small enough for the processor's cache
-FILE_EXTENSION = "https://stac-extensions.github.io/file/v2.1.0/schema.json"
-UNKNOWN_TIME = datetime(
-    1970, 1, 1, tzinfo=UTC
-)  # STAC asks for a time; the property says that it is not known
 
 
 @dataclass(frozen=True)
@@ -110,37 +102,29 @@ def _blocks(size: int, step: int) -> Iterator[tuple[slice, slice, slice]]:
 
 def _picture(store: RowStore, content: Content, path: Path) -> None:
     """Image, coarse DEM and result shaded by the image's sun, elevation and 1-sigma with their units."""
-    factor = ceil(max(store.grid.shape) / PICTURE_PX)
+    factor = ceil(max(store.grid.shape) / QUICKLOOK_PX)
     grid = coarser(store.grid, factor)
     sun = _sun_on(grid, content.images[0])
     heights_m = reduced(Plane(store, "elevation_m"), factor).values
     sigma_m = reduced(Plane(store, "sigma_m"), factor).values
     coarse_m = np.where(np.isfinite(heights_m), content.dem.on(grid), np.nan)
     elevation, azimuth = sun.elevation_deg, content.images[0].sun_true_north[0] % 360
-    figure, axes = _panels(grid)
-    _gray(
+    figure, axes = panels(grid)
+    gray(
         axes[0],
         _seen(content.images, grid),
         f"image, sun {azimuth:.0f}° from north, {elevation:.0f}° high",
     )
-    _gray(axes[1], shade(coarse_m, grid.gsd_m, sun), "coarse DEM, shaded by the image's sun")
-    _gray(axes[2], shade(heights_m, grid.gsd_m, sun), "prediction, shaded by the image's sun")
-    _colour(figure, axes[3], heights_m, "elevation", "m", "viridis")
-    _colour(
+    gray(axes[1], shade(coarse_m, grid.gsd_m, sun), "coarse DEM, shaded by the image's sun")
+    gray(axes[2], shade(heights_m, grid.gsd_m, sun), "prediction, shaded by the image's sun")
+    colour(figure, axes[3], heights_m, "elevation", "m", "viridis")
+    colour(
         figure, axes[4], heights_m - coarse_m, "prediction minus coarse DEM", "m", "RdBu_r", symmetric=True
     )
-    _colour(figure, axes[5], sigma_m, "1-sigma", "m", "magma")
+    colour(figure, axes[5], sigma_m, "1-sigma", "m", "magma")
     size = f"{store.grid.width} x {store.grid.height} px of {store.grid.gsd_m:.3g} m"
     figure.suptitle(f"{', '.join(image.path.name for image in content.images)}: {size}")
     save(figure, path)
-
-
-def _panels(grid: Grid) -> tuple[Figure, list[Axes]]:
-    """Six panels of the product's shape: two rows of three, or one row for a strip that is taller than wide."""
-    rows, columns = (1, 6) if grid.height > 1.5 * grid.width else (2, 3)
-    high = np.clip(grid.height / grid.width, 0.2, 6)
-    figure = Figure(figsize=(16, 16 / columns * 0.85 * high * rows + 0.5 * rows + 0.4), layout="constrained")
-    return figure, list(figure.subplots(rows, columns).flat)
 
 
 def _seen(images: Sequence[Image], grid: Grid) -> Array:
@@ -160,36 +144,10 @@ def _sun_on(grid: Grid, image: Image) -> Sun:
     return Sun((azimuth + meridian_convergence_deg(grid)) % 360, elevation)
 
 
-def _gray(axis: Axes, values: Array, title: str) -> None:
-    finite = values[np.isfinite(values)]
-    low, high = np.percentile(finite, (1, 99)) if finite.size else (0, 1)
-    axis.imshow(values, cmap="gray", vmin=low, vmax=high)
-    axis.set_title(title)
-    axis.set_axis_off()
-
-
-def _colour(
-    figure: Figure, axis: Axes, values: Array, title: str, unit: str, colours: str, *, symmetric: bool = False
-) -> None:
-    axis.set_axis_off()
-    finite = values[np.isfinite(values)]
-    if not finite.size:
-        axis.set_title(f"{title}: the model gives none")
-        return
-    low, high = np.percentile(finite, (1, 99))
-    if symmetric:
-        low, high = -max(-low, high), max(-low, high)
-    shown = axis.imshow(values, cmap=colours, vmin=low, vmax=high)
-    axis.set_title(title)
-    figure.colorbar(shown, ax=axis, label=f"{title}, {unit}", fraction=0.05, pad=0.02)
-
-
 def _write_item(grid: Grid, content: Content, path: Path, out: Path) -> None:
-    """The STAC item, with a link to each source and its checksum."""
     first = content.images[0]
     properties = {
         "orrery:kind": "lunar-dtm",
-        "orrery:time_known": first.taken is not None,
         "orrery:suns": [[image.path.name, *image.sun_true_north] for image in content.images],
         "orrery:alignment": list(content.alignments),
         **content.tags,
@@ -200,35 +158,7 @@ def _write_item(grid: Grid, content: Content, path: Path, out: Path) -> None:
         "slope": "slope.tif",
         "quicklook": "quicklook.png",
     }
-    write_scene(path.parent, out.resolve().name, names, grid, first.sun_true_north, properties, _time(first))
-    item = read_json(path)
-    item["stac_extensions"].append(FILE_EXTENSION)
-    item["links"] = [
-        {
-            "rel": "derived_from",
-            "href": _relative(source, out),
-            "title": source.name,
-            "file:checksum": f"1220{digest}",
-        }
-        for source, digest in content.sources.items()
-    ]
-    write_json(path, item)
-
-
-def _relative(source: Path, out: Path) -> str:
-    """Link from the product's folder to a source: products move together with their sources, or not at all."""
-    return Path(os.path.relpath(source.resolve(), out.resolve())).as_posix()
-
-
-def _time(image: Image) -> datetime:
-    if image.taken is None:
-        return UNKNOWN_TIME
-    try:
-        when = datetime.fromisoformat(image.taken)
-    except ValueError as error:
-        raise OrreryError(
-            f"was taken at {image.taken!r}, which is no time",
-            file=image.path,
-            remedy="give its side-car an ISO 8601 time",
-        ) from error
-    return when if when.tzinfo else when.replace(tzinfo=UTC)
+    write_item(
+        path, out, names, grid, content.sources, properties,
+        image=first.path, taken=first.taken, sun_true_north=first.sun_true_north, body="moon",
+    )  # fmt: skip

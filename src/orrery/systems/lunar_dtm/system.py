@@ -13,8 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from orrery.files import read_json
-from orrery.gates import ExpectationParams
-from orrery.params import PromotionParams
 from orrery.raster.scene import list_scenes
 from orrery.systems.base import Schedule, System, Trained, Workspace
 from orrery.systems.lunar_dtm.align import align_scenes
@@ -47,17 +45,20 @@ class LunarDTM(System[LunarParams]):
         "albedo contrasts sharper than a few hundred metres look like slopes",
     )
 
+    takes: Mapping[str, Mapping[str, bool]] = {
+        "predict": {
+            "images": True,
+            "dem": True,
+            "sun": False,
+            "align": False,
+            "image_band": False,
+            "dem_band": False,
+        }
+    }
+
     def align(self, data: Path, out: Path, section: LunarParams, seed: int) -> pd.DataFrame:
         """NAC-R to NAC-L, and the SLDEM to both; neighbours are chained."""
         return pd.DataFrame(align_scenes(list_scenes(data / "moon"), out, section.align, seed))
-
-    def expectations(self, section: LunarParams) -> Mapping[str, ExpectationParams]:
-        """The section's `gate`."""
-        return section.gate
-
-    def rules(self, section: LunarParams) -> PromotionParams:
-        """The section's `promotion`."""
-        return section.promotion
 
     def patch(self, aligned: Path, out: Path, section: LunarParams, seed: int) -> None:
         """Cut training and validation scenes."""

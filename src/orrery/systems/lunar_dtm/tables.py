@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
-from scipy import stats
-
-from orrery.errors import OrreryError
 from orrery.files import read_json, replacing, write_json, write_text
 from orrery.systems.base import Workspace
 from orrery.systems.lunar_dtm.evaluate import evaluate
@@ -16,6 +12,7 @@ from orrery.systems.lunar_dtm.model import TerrainModel
 from orrery.systems.lunar_dtm.params import LunarParams
 from orrery.systems.lunar_dtm.photoclinometry import Spectra
 from orrery.systems.lunar_dtm.plots import illumination_plot, quality_plot
+from orrery.tables import Pick, Result, Row, gathered, markdown, row_of
 
 BASELINES = ("bicubic", "photoclinometry")
 KINDS = ("flat", "mountain", "wall")
@@ -33,28 +30,19 @@ TABLE_1_METRICS = ("delta_0.1", "delta_0.25", "delta_0.5", "rel", "mse")
 PAPER_MAE_TO_COARSE_M = 1.56
 METRES = ("rmse_m", "mae_m", "re_1m", "re_2m", "re_4m", "re_10m", "slope_mae_deg", "rmse_to_coarse_m",
           "effective_resolution_m", "slope_error_along_sun", "slope_error_across_sun", "coverage_1sigma")  # fmt: skip
-Row = dict[str, Any]
-Result = Mapping[str, Any]
-Pick = Callable[[Result], list[float]]
 
 
 def write_tables(work: Workspace, section: LunarParams, commit: str) -> None:
     """Judge the baselines, gather every variant's metrics, write tables.json, tables.md and the plots."""
     results = {name: _baseline(name, work, section) for name in BASELINES}
-    for variant in section.variants:
-        metrics = work.report(variant) / "metrics.json"
-        if metrics.exists():
-            results[variant] = read_json(metrics)
-    if section.champion_variant not in results:
-        raise OrreryError(
-            "has no metrics.json", file=work.report(section.champion_variant), remedy="run evaluate first"
-        )
+    results |= gathered(work, section)
     rows = [{**row, "data": "twin", "commit": commit} for row in _rows(results)]
     with replacing(work.reports / "pictures") as out:
         out.mkdir()
         quality_plot(rows, out / "quality.png")
         illumination_plot(results, out / "illumination.png")
-    write_text(work.reports / "tables.md", markdown(rows, section.champion_variant))
+    title = "lunar-dtm: the paper's figures beside ours"
+    write_text(work.reports / "tables.md", markdown(title, _preface(section.champion_variant, rows), rows))
     write_json(work.reports / "tables.json", rows)
 
 
@@ -74,7 +62,7 @@ def _table_1(name: str, result: Result) -> Iterator[Row]:
     """Table I: every test scene together, true alignment (the paper's tiles are co-registered products)."""
     paper = PAPER_TABLE_1.get(name, (None,) * len(TABLE_1_METRICS))
     for metric, figure in zip(TABLE_1_METRICS, paper, strict=True):
-        yield _row("paper Table I", name, metric, figure, result, _of_kinds(f"{metric}@true", KINDS))
+        yield row_of("paper Table I", name, metric, figure, result, _of_kinds(f"{metric}@true", KINDS))
 
 
 def _terrain(name: str, result: Result) -> Iterator[Row]:
@@ -82,7 +70,7 @@ def _terrain(name: str, result: Result) -> Iterator[Row]:
     for suffix, table in (("@true", "true alignment"), ("", "pipeline alignment")):
         for kind in KINDS:
             for metric in METRES:
-                yield _row(
+                yield row_of(
                     f"{kind}, {table}", name, metric, None, result, _of_kinds(metric + suffix, (kind,))
                 )
 
@@ -91,10 +79,10 @@ def _illumination(name: str, result: Result) -> Iterator[Row]:
     """The six-illumination study: agreement with each other and with the coarse DEM."""
     for site in result["sites"]:
         for metric in ("cross_sun_spread_m", "pairwise_mae_m"):
-            yield _row("six illuminations", name, metric, None, result, _of_site(site, metric))
+            yield row_of("six illuminations", name, metric, None, result, _of_site(site, metric))
     if any(scene.startswith("suns-") for scene in result["scenes"]):
         metric = "rmse_to_coarse_m"
-        yield _row("six illuminations", name, metric, PAPER_MAE_TO_COARSE_M, result, _of_suns(metric))
+        yield row_of("six illuminations", name, metric, PAPER_MAE_TO_COARSE_M, result, _of_suns(metric))
 
 
 def _of_kinds(metric: str, kinds: tuple[str, ...]) -> Pick:
@@ -116,61 +104,11 @@ def _of_suns(metric: str) -> Pick:
     ]
 
 
-def _row(table: str, name: str, metric: str, paper: float | None, result: Result, pick: Pick) -> Row:
-    """Mean over scenes and seeds, with an interval.
-
-    Of several seeds the interval is the 95 % confidence interval of their mean (Student's t); of one seed it is the range
-    over its scenes, where there are several. `interval_over` says which.
-    """
-    finite = [[value for value in pick(each) if np.isfinite(value)] for each in seeds_of(result)]
-    means = [float(np.mean(values)) for values in finite if values]
-    interval: list[float] | None = None
-    over: str | None = None
-    if len(means) > 1:
-        half = float(stats.t.ppf(0.975, len(means) - 1) * stats.sem(means))
-        interval, over = [float(np.mean(means)) - half, float(np.mean(means)) + half], "seeds"
-    elif means and len(finite[0]) > 1:
-        interval, over = [min(finite[0]), max(finite[0])], "scenes"
-    return {
-        "table": table, "row": name, "metric": metric, "paper": paper,
-        "ours": round(float(np.mean(means)), 4) if means else None,
-        "interval": interval and [round(float(end), 4) for end in interval], "interval_over": over,
-        "seeds": len(means),
-    }  # fmt: skip
-
-
-def seeds_of(result: Result) -> list[Result]:
-    """The evaluation of the first seed and those of further ones."""
-    return [result, *result.get("replicas", [])]
-
-
-def markdown(rows: list[Row], champion: str) -> str:
-    """One Markdown table a table, a line a variant."""
+def _preface(champion: str, rows: list[Row]) -> str:
     seeds = max(row["seeds"] for row in rows)
-    parts = ["# lunar-dtm: the paper's figures beside ours\n", _preface(champion, seeds)]
-    for table in dict.fromkeys(row["table"] for row in rows):
-        mine = [row for row in rows if row["table"] == table]
-        metrics = list(dict.fromkeys(row["metric"] for row in mine))
-        parts.append(f"\n## {table}\n")
-        parts.append("| variant | " + " | ".join(metrics) + " |")
-        parts.append("|---" * (len(metrics) + 1) + "|")
-        for name in dict.fromkeys(row["row"] for row in mine):
-            cells = {row["metric"]: _cell(row) for row in mine if row["row"] == name}
-            parts.append(f"| {name} | " + " | ".join(cells.get(metric, "") for metric in metrics) + " |")
-    return "\n".join(parts) + "\n"
-
-
-def _preface(champion: str, seeds: int) -> str:
     trained = "one seed" if seeds == 1 else f"means of {seeds} seeds with the 95 % interval of the mean"
     return (
         f"All figures are of the twin's test scenes; {trained}. Where the paper gives a figure it stands in brackets: it was\n"
         "measured on real NAC stereo models, so the columns compare methods, not numbers. `@true` alignment uses the\n"
         f"twin's known geometry, the pipeline's is what align found. {champion} is the model that is promoted.\n"
     )
-
-
-def _cell(row: Row) -> str:
-    ours = "–" if row["ours"] is None else f"{row['ours']:.3g}"
-    if row["interval_over"] == "seeds":
-        ours += f" [{row['interval'][0]:.3g}, {row['interval'][1]:.3g}]"
-    return f"{ours} ({row['paper']:g})" if row["paper"] is not None else ours

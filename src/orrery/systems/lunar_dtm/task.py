@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from orrery.nets.half_resolution_unet import HalfResolutionUNet
+from orrery.optimisation import configured
 from orrery.systems.lunar_dtm.data import Batch
 from orrery.systems.lunar_dtm.losses import Surfaces, weighted
 from orrery.systems.lunar_dtm.nets.dlunardtmnet import DLunarDTMNet
-from orrery.systems.lunar_dtm.nets.unet import HalfResolutionUNet
-from orrery.systems.lunar_dtm.params import OptimiserParams, UNetParams, VariantParams
+from orrery.systems.lunar_dtm.params import UNetParams, VariantParams
 from orrery.systems.lunar_dtm.recipes import make_recipe
 
-STEP_DECAYS = 4  # the paper divides its rate by ten every five of twenty epochs
+UNET_PLANES = 2  # elevation correction, log of sigma, both in px
 
 
 class TerrainTask(pl.LightningModule):
@@ -40,17 +40,13 @@ class TerrainTask(pl.LightningModule):
         """The network that the variant names."""
         network = self.variant.network
         if isinstance(network, UNetParams):
-            return HalfResolutionUNet(make_recipe(self.variant.recipe).channels, network.widths)
+            channels = make_recipe(self.variant.recipe).channels
+            return HalfResolutionUNet(channels, UNET_PLANES, network.widths)
         return DLunarDTMNet(network.size, network.stem_kernel, network.upsampling)
 
     def configure_optimizers(self) -> Any:
-        """AdamW with warm-up, then cosine to zero or the paper's steps."""
-        options = self.variant.optimiser
-        optimiser = torch.optim.AdamW(
-            self.parameters(), options.learning_rate, weight_decay=options.weight_decay
-        )
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate_factor(step, options))
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        """As the variant's `optimiser` says."""
+        return configured(self.parameters(), self.variant.optimiser)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Map (N, C, H, W) inputs to (N, 1 or 2, H, W): heights in target units, log sigma."""
@@ -87,13 +83,3 @@ class TerrainTask(pl.LightningModule):
         log_sigma = output[:, 1:2] if output.shape[1] > 1 else None
         base = batch["base"]
         return Surfaces(base + output[:, :1], base + batch["target"], batch["valid"], log_sigma)
-
-
-def rate_factor(step: int, options: OptimiserParams) -> float:
-    """Share of the full learning rate at a step."""
-    if step < options.warmup_steps:
-        return (step + 1) / options.warmup_steps
-    done = min(1.0, (step - options.warmup_steps) / max(1, options.steps - options.warmup_steps))
-    if options.schedule == "cosine":
-        return 0.5 * (1 + math.cos(math.pi * done))
-    return float(0.1 ** math.floor(done * STEP_DECAYS))

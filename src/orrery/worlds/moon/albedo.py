@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orrery.raster.shade import slope_deg
-from orrery.worlds.moon.craters import Craters
-from orrery.worlds.moon.relief import self_affine
+from orrery.worlds.common.craters import Craters
+from orrery.worlds.common.relief import self_affine
 
 Array = NDArray[np.float32]
 

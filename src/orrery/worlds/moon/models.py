@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from orrery.params import SldemParams
 from orrery.raster.grid import AffineMap, Grid
+from orrery.world_params import SldemParams
+from orrery.worlds.common.maps import sampled
 from orrery.worlds.moon.places import DTM_POSTING_PX
-from orrery.worlds.moon.record import sampled
 
 Array = NDArray[np.float32]
 

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 
-import pyproj
 from affine import Affine
-from pyproj.crs import ProjectedCRS
-from pyproj.crs.coordinate_operation import EquidistantCylindricalConversion
-from rasterio.crs import CRS
 
-from orrery.params import IngestParams, SiteParams, SunParams
 from orrery.raster.grid import RADIUS_M, Grid
 from orrery.seeds import stream
+from orrery.world_params import MoonParams, SiteParams, SunParams
+from orrery.worlds.common.maps import around, equirectangular
 from orrery.worlds.moon.terrain import KINDS
 
-MOON_LATITUDE_LONGITUDE = "IAU_2015:30100"
 # Beyond the margin: blur and interpolation of the coarse model at its edge, and its rotation and stretch.
 SLACK_M = 150.0
 # SLDEM2015 ends at 60 degrees.
@@ -40,7 +35,7 @@ class Place:
     sldem: tuple[Grid, ...]
 
 
-def all_sites(params: IngestParams, seed: int) -> dict[str, SiteParams]:
+def all_sites(params: MoonParams, seed: int) -> dict[str, SiteParams]:
     """The sites that are listed, then those drawn from the seed."""
     drawn = dict(drawn_site(number, seed) for number in range(params.drawn_sites))
     return {**params.sites, **drawn}
@@ -66,7 +61,7 @@ def drawn_site(number: int, seed: int) -> tuple[str, SiteParams]:
     return f"{use}-{kind}-drawn-{number:04d}", SiteParams(kind=kind, suns=suns)
 
 
-def lay_out(params: IngestParams, site: SiteParams, seed: int, ground: str) -> Place:
+def lay_out(params: MoonParams, site: SiteParams, seed: int, ground: str) -> Place:
     """Grids of a site, somewhere on the Moon between 55 degrees south and north.
 
     Args:
@@ -85,7 +80,9 @@ def lay_out(params: IngestParams, site: SiteParams, seed: int, ground: str) -> P
     left = round(longitude * math.cos(math.radians(latitude)) * metres_per_degree / step) * step
     top = round(latitude * metres_per_degree / step) * step
     gsd, width = params.gsd_m, 2 * params.strip_width_px - params.overlap_px
-    first = Grid(equirectangular(latitude), Affine(gsd, 0, left, 0, -gsd, top), params.height_px, width)
+    first = Grid(
+        equirectangular("moon", latitude), Affine(gsd, 0, left, 0, -gsd, top), params.height_px, width
+    )
     apart = width - params.pair_overlap_px
     pairs = tuple(first.window(0, number * apart, *first.shape) for number in range(site.adjacent_pairs))
     reach_m = params.sldem.margin_m + params.sldem.max_offset_postings * step + SLACK_M
@@ -93,33 +90,3 @@ def lay_out(params: IngestParams, site: SiteParams, seed: int, ground: str) -> P
     total = width + (site.adjacent_pairs - 1) * apart
     area = first.window(-margin, -margin, first.height + 2 * margin, total + 2 * margin)
     return Place(area, pairs, tuple(around(pair, params.sldem.margin_m, step) for pair in pairs))
-
-
-def around(grid: Grid, margin_m: float, posting_m: float) -> Grid:
-    """The grid of a posting, on its whole multiples, that covers another and a margin."""
-    left, bottom, right, top = grid.bounds
-    x = math.floor((left - margin_m) / posting_m) * posting_m
-    y = math.ceil((top + margin_m) / posting_m) * posting_m
-    width, height = (
-        math.ceil((right + margin_m - x) / posting_m),
-        math.ceil((y - bottom + margin_m) / posting_m),
-    )
-    return Grid(grid.crs, Affine(posting_m, 0, x, 0, -posting_m, y), height, width)
-
-
-def coarser(grid: Grid, factor: int) -> Grid:
-    """The grid of pixels `factor` times as large, whole ones only."""
-    transform = grid.transform * Affine.scale(factor)
-    return Grid(grid.crs, transform, grid.height // factor, grid.width // factor)
-
-
-@lru_cache(maxsize=64)
-def equirectangular(latitude_deg: float) -> CRS:
-    """Equirectangular projection of the IAU 2015 Moon that is true to scale at a latitude."""
-    conversion = EquidistantCylindricalConversion(latitude_first_parallel=latitude_deg)
-    projected = ProjectedCRS(
-        conversion,
-        name=f"Moon (2015) equirectangular {latitude_deg:g}",
-        geodetic_crs=pyproj.CRS(MOON_LATITUDE_LONGITUDE),
-    )
-    return CRS.from_wkt(projected.to_wkt())

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from orrery.instruments.photometry import Sun
 from orrery.raster.shade import ShadingModel, shade
-from orrery.worlds.moon.shadows import lit_fraction
+from orrery.worlds.common.shadows import lit_fraction
 from orrery.worlds.moon.terrain import Ground
 
 Array = NDArray[np.float32]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from orrery.worlds.moon.craters import Craters
+from orrery.worlds.common.craters import Craters
 
 Array = NDArray[np.float32]
 Floats = NDArray[np.float64]

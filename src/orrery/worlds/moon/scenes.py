@@ -13,13 +13,14 @@ from tqdm import tqdm
 from orrery.files import replacing
 from orrery.instruments import nac
 from orrery.instruments.photometry import Sun
-from orrery.params import IngestParams, SiteParams, SunParams
 from orrery.raster import io
 from orrery.raster.grid import AffineMap, meridian_convergence_deg
 from orrery.raster.scene import write_scene
 from orrery.seeds import stream
+from orrery.world_params import MoonParams, SiteParams, SunParams
+from orrery.worlds.common.maps import coarser, random_map, sampled
 from orrery.worlds.moon import models, record
-from orrery.worlds.moon.places import DTM_POSTING_PX, Place, all_sites, coarser, lay_out
+from orrery.worlds.moon.places import DTM_POSTING_PX, Place, all_sites, lay_out
 from orrery.worlds.moon.render import radiance
 from orrery.worlds.moon.terrain import Ground, Kind, make_ground
 
@@ -50,7 +51,7 @@ class Site:
     kind: Kind
     place: Place
     ground: Ground
-    params: IngestParams
+    params: MoonParams
     seed: int
 
     def stream(self, *names: str | int) -> np.random.Generator:
@@ -58,7 +59,7 @@ class Site:
         return stream(self.seed, "moon", *names)
 
 
-def make(out: Path, params: IngestParams, seed: int) -> list[str]:
+def make(out: Path, params: MoonParams, seed: int) -> list[str]:
     """Write every scene of the twin and return their names, sorted; equal parameters and seed give equal bytes.
 
     Args:
@@ -80,7 +81,7 @@ def make(out: Path, params: IngestParams, seed: int) -> list[str]:
     return sorted(shot.name for group in shots.values() for shot in group)
 
 
-def make_site(name: str, site: SiteParams, params: IngestParams, seed: int) -> Site:
+def make_site(name: str, site: SiteParams, params: MoonParams, seed: int) -> Site:
     """The truth of a site that has its own ground."""
     place = lay_out(params, site, seed, name)
     ground = make_ground(site.kind, place.ground.shape, params.gsd_m, seed, name)
@@ -133,11 +134,11 @@ def _misplacements(site: Site, shot: Shot) -> tuple[AffineMap, AffineMap]:
     params, rng = site.params, site.stream(shot.name, "pointing")
     shift_m = rng.uniform(0, record.MAX_SHIFT_PX) * params.gsd_m
     pair = site.place.pairs[shot.pair]
-    right = record.random_map(pair, shift_m, record.MAX_ROTATION_DEG, record.MAX_STRETCH, rng)
+    right = random_map(pair, shift_m, record.MAX_ROTATION_DEG, record.MAX_STRETCH, rng)
     sldem = params.sldem
     offset_m = rng.uniform(0, sldem.max_offset_postings) * sldem.posting_m
     coarse = site.place.sldem[shot.pair]
-    return right, record.random_map(coarse, offset_m, sldem.max_rotation_deg, sldem.max_stretch, rng)
+    return right, random_map(coarse, offset_m, sldem.max_rotation_deg, sldem.max_stretch, rng)
 
 
 def _write_images(folder: Path, site: Site, shot: Shot, right: AffineMap) -> None:
@@ -155,7 +156,7 @@ def _write_images(folder: Path, site: Site, shot: Shot, right: AffineMap) -> Non
     )
     for name, column, displacement, camera, flat_dn12 in strips:
         grid = pair.window(0, column, pair.height, params.strip_width_px)
-        sharp = record.sampled(seen, site.place.ground, grid, displacement)
+        sharp = sampled(seen, site.place.ground, grid, displacement)
         strip = record.record_strip(sharp, camera, flat_dn12, site.stream(shot.name, name))
         io.write(folder / ASSETS[name], {"dn8": strip}, grid, units={"dn8": "companded DN"}, dtype="uint8")
 

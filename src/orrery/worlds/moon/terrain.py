@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orrery.seeds import stream
+from orrery.worlds.common.craters import MOON, draw_craters
+from orrery.worlds.common.relief import crater_wall, massif, self_affine
+from orrery.worlds.common.stamping import add_craters
 from orrery.worlds.moon.albedo import albedo
-from orrery.worlds.moon.craters import draw_craters
-from orrery.worlds.moon.relief import crater_wall, massif, self_affine
 from orrery.worlds.moon.rocks import add_rocks
-from orrery.worlds.moon.stamping import add_craters
 
 Array = NDArray[np.float32]
 Kind = Literal["flat", "mountain", "wall"]
@@ -81,6 +81,7 @@ def make_ground(kind: Kind, shape: tuple[int, int], gsd_m: float, seed: int, nam
     )
     extent = (shape[0] * gsd_m, shape[1] * gsd_m)
     craters = draw_craters(
+        MOON,
         extent,
         SMALLEST_CRATER_PX * gsd_m,
         LARGEST_CRATER_M,

@@ -10,15 +10,15 @@ from affine import Affine
 
 from orrery.instruments import nac
 from orrery.instruments.photometry import Sun, hapke, lunar_lambert
-from orrery.params import SldemParams
 from orrery.raster.grid import AffineMap, Grid
+from orrery.world_params import SldemParams
+from orrery.worlds.common.maps import equirectangular, random_map
 from orrery.worlds.moon.models import record_dtm, record_sldem
-from orrery.worlds.moon.places import equirectangular
-from orrery.worlds.moon.record import exposure_dn12, random_map, record_strip, sampled
+from orrery.worlds.moon.record import exposure_dn12, record_strip
 from orrery.worlds.moon.render import SHADOW_LIGHT, radiance
 from orrery.worlds.moon.terrain import Ground
 
-CRS = equirectangular(20.0)
+CRS = equirectangular("moon", 20.0)
 SOURCE = Grid(CRS, Affine(3, 0, 600, 0, -3, 900), 300, 400)
 
 
@@ -55,35 +55,6 @@ def test_shadowed_ground_gets_scattered_light_only() -> None:
     height[:, 40:44] = 50
     seen = radiance(Ground(height, np.full((60, 60), 1.2, np.float32), 3.0), Sun(90, 20))
     np.testing.assert_allclose(seen[10:50, 5:35], 1.2 * SHADOW_LIGHT, rtol=1e-5)
-
-
-def test_sampling_shows_the_ground_where_the_map_says() -> None:
-    """On a plane, interpolation is exact: the value written at p must be the plane's at map(p)."""
-    target = Grid(CRS, Affine(5, 0, 800, 0, -5, 800), 60, 70)
-    displacement = AffineMap(((1.001, -0.002), (0.0015, 0.999)), (17.3, -8.1), target.centre)
-    rows, columns = np.indices(target.shape)
-    x, y = displacement.apply(*target.xy(rows, columns))
-    expected = 0.3 * (x - 600) - 0.2 * (y - 900)
-    np.testing.assert_allclose(
-        sampled(plane(SOURCE, 0.3, -0.2), SOURCE, target, displacement), expected, atol=2e-3
-    )
-
-
-def test_sampling_without_displacement_is_a_cut() -> None:
-    values = np.random.default_rng(0).standard_normal(SOURCE.shape).astype(np.float32)
-    cut = sampled(values, SOURCE, SOURCE.window(40, 50, 100, 120), AffineMap.identity())
-    np.testing.assert_allclose(cut, values[40:140, 50:170], atol=1e-4)
-
-
-def test_random_map_keeps_its_bounds() -> None:
-    for seed in range(20):
-        found = random_map(SOURCE, 300.0, 0.1, 1e-3, np.random.default_rng(seed))
-        assert math.hypot(*found.shift_m) == pytest.approx(300)
-        (a, b), (d, e) = found.matrix
-        assert abs(math.degrees(math.atan2(d, a))) <= 0.1
-        assert max(abs(math.hypot(a, d) - 1), abs(math.hypot(b, e) - 1)) <= 1e-3
-        x, y = found.apply(*SOURCE.centre)
-        assert (float(x), float(y)) == pytest.approx(np.add(SOURCE.centre, found.shift_m))
 
 
 def test_strip_keeps_radiance_and_never_reads_zero() -> None:

@@ -11,10 +11,11 @@ import pytest
 from orrery.errors import OrreryError
 from orrery.files import sha256
 from orrery.instruments import nac
-from orrery.params import IngestParams, validate
+from orrery.params import validate
 from orrery.raster import io
 from orrery.raster.grid import AffineMap, check_body
 from orrery.raster.scene import Scene, read_scene
+from orrery.world_params import MoonParams
 from orrery.worlds.moon import make
 from orrery.worlds.moon.places import drawn_site
 
@@ -36,8 +37,8 @@ TREE: dict[str, Any] = {
 }
 
 
-def parameters(**changes: Any) -> IngestParams:
-    return validate(IngestParams, {**TREE, **changes}, file=Path("params.yaml"), at="ingest")
+def parameters(**changes: Any) -> MoonParams:
+    return validate(MoonParams, {**TREE, **changes}, file=Path("params.yaml"), at="ingest.moon")
 
 
 @pytest.fixture(scope="module")
@@ -193,8 +194,8 @@ def test_drawn_sites_cover_kinds_uses_and_suns() -> None:
             {"sites": {"a": {"kind": "flat", "suns": [SUN] * 3, "adjacent_pairs": 2}}},
             "one sun in all or one each",
         ),
-        ({"sites": {"a": {"kind": "flat", "suns": []}}}, r"ingest\.sites\.a\.suns"),
-        ({"gsd_m": -1.0}, r"ingest\.gsd_m"),
+        ({"sites": {"a": {"kind": "flat", "suns": []}}}, r"ingest\.moon\.sites\.a\.suns"),
+        ({"gsd_m": -1.0}, r"ingest\.moon\.gsd_m"),
     ],
 )
 def test_wrong_sites_are_refused_by_name(change: dict[str, Any], complaint: str) -> None:

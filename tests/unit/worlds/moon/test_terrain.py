@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
+from orrery.worlds.common.craters import Craters
 from orrery.worlds.moon.albedo import albedo
-from orrery.worlds.moon.craters import Craters
 from orrery.worlds.moon.rocks import add_rocks, rocks_per_m2
 from orrery.worlds.moon.terrain import KINDS, make_ground
 

@@ -1,0 +1,230 @@
+"""Whole-strip prediction of mars-bands: steps across tile borders, and memory and time beyond the bare network.
+
+The strip is 5,064 px wide, as CTX's, and ``ORRERY_BENCH_STRIP_PX`` pixels long (2000 without it; 50000 is the figure to hold,
+and takes hours on one core). It runs in a process of its own, so that its memory is its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+import torch
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.crs import CRS
+from scipy import ndimage
+
+from benchmarks.apart import measured, peak_gib
+from benchmarks.row import Row
+from orrery.nets.half_resolution_unet import HalfResolutionUNet
+from orrery.raster.grid import Grid
+from orrery.raster.tiles import BellAxis
+from orrery.seeds import stream
+from orrery.systems.mars_bands.predict import PredictParams, predict
+from orrery.systems.mars_bands.tile import Tile
+
+Array = NDArray[np.float32]
+MARS = CRS.from_string("IAU_2015:49910")
+GSD_M, WIDTH_PX, TEXTURE_PX, SEAM_PX = 6.0, 5064, 1024, 1500
+BANDS_NM = (442.63, 533.74, 592.35, 1079.96, 1500.03, 2503.12)
+DEMO_WIDTHS = (24, 32, 64, 96)  # of orrery-bands in params.yaml
+PARAMS = PredictParams()
+
+
+def rows() -> list[Row]:
+    with tempfile.TemporaryDirectory() as folder:
+        return [*seam_rows(Path(folder)), *scale_rows(Path(folder))]
+
+
+@dataclass
+class Stub:
+    """Six bands and their 1-sigma."""
+
+    name: str
+    context_px: int = 32
+    wavelengths_nm: tuple[float, ...] = BANDS_NM
+    uses_dem: bool = False
+
+    @property
+    def planes(self) -> tuple[str, ...]:
+        """Bands, then their 1-sigma."""
+        return tuple(f"{kind}{nm:.2f} nm" for kind in ("", "sigma ") for nm in self.wavelengths_nm)
+
+    def recipe(self) -> dict[str, Any]:
+        """What tells one stub from another."""
+        return {"name": self.name}
+
+    def predict(self, tiles: Sequence[Tile]) -> list[Array]:
+        """Twelve planes a tile."""
+        return [self.planes_of(tile) for tile in tiles]
+
+    def planes_of(self, tile: Tile) -> Array:
+        """Twelve planes of one tile."""
+        raise NotImplementedError
+
+
+# Seams
+
+
+@dataclass
+class BiasedStub(Stub):
+    """The image blurred across the tile's own border, plus a bias of each tile's, as a network with global pooling has."""
+
+    bias: float = 0.0
+
+    def planes_of(self, tile: Tile) -> Array:
+        """The image in all planes."""
+        blurred = ndimage.gaussian_filter(tile.image, 8.0, mode="constant", cval=tile.statistics.mean)
+        draw = stream(0, hashlib.sha256(tile.image.tobytes()).hexdigest()).uniform(-1, 1)
+        values = 0.5 * tile.image + 0.5 * blurred + np.float32(self.bias * draw)
+        return np.stack([values] * len(self.planes)).astype(np.float32)
+
+
+def seam_rows(folder: Path) -> list[Row]:
+    image, found = make_strip(folder / "seams", SEAM_PX, SEAM_PX), []
+    stubs = {
+        "a stub that sees 32 px around": BiasedStub("context"),
+        "a stub with a bias of +-0.01 I/F a tile": BiasedStub("bias", bias=0.01),
+    }
+    for name, stub in stubs.items():
+        for divisor in (2, 3):
+            ours, literal = (
+                seam_ratio(_band(image, folder / "out", stub, divisor, weights), divisor)
+                for weights in ("tapered", "paper")
+            )
+            conditions = (
+                f"mean |step| across tile borders over that inside; {SEAM_PX} x {SEAM_PX} px, I/F 0.15 +- 0.02, "
+                f"tiles {PARAMS.tile_px}, stride 1/{divisor}"
+            )
+            peer = "the paper's Gaussian, which begins at 0.37"
+            found.append(
+                Row(
+                    f"seams of a strip, {name}, s = {divisor}", ours, "", conditions, peer, literal,
+                    goal="figure <= 1.05",
+                )
+            )  # fmt: skip
+    return found
+
+
+def seam_ratio(values: Array, divisor: int) -> float:
+    """Mean absolute step between neighbouring pixels where a tile begins or ends, over that everywhere else."""
+    across, inside = [], []
+    for axis, size in enumerate(values.shape):
+        steps = np.abs(np.diff(values, axis=axis))
+        starts = BellAxis.strided(size, PARAMS.tile_px, divisor).starts
+        edges = {edge for start in starts for edge in (start, start + PARAMS.tile_px)}
+        is_border = np.isin(np.arange(1, size), list(edges))
+        across.append(np.compress(is_border, steps, axis).ravel())
+        inside.append(np.compress(~is_border, steps, axis).ravel())
+    return float(np.concatenate(across).mean() / np.concatenate(inside).mean())
+
+
+def _band(image: Path, out: Path, stub: Stub, divisor: int, weights: str) -> Array:
+    params = PARAMS.model_copy(update={"weights": weights, "stride_divisor": divisor})
+    predict([image], out, model=stub, params=params, tags={}, progress=False)
+    with rasterio.open(out / "bands.tif") as dataset:
+        return np.asarray(dataset.read(1))
+
+
+# Memory and time
+
+
+@dataclass
+class NetworkStub(Stub):
+    """The demo's network with weights that nobody trained; it measures the time of the bare forward passes."""
+
+    network: HalfResolutionUNet = field(default_factory=lambda: HalfResolutionUNet(1, 12, DEMO_WIDTHS).eval())
+    forward_s: float = 0.0
+    forward_cpu_s: float = 0.0
+    pixels: int = 0
+
+    def planes_of(self, tile: Tile) -> Array:
+        """Bands round the image's values."""
+        start, cpu = time.perf_counter(), time.thread_time()
+        values = (tile.image - tile.statistics.mean) / tile.statistics.standard_deviation
+        with torch.inference_mode():
+            output: Array = self.network(torch.from_numpy(values[None, None].astype(np.float32)))[0].numpy()
+        output *= np.float32(tile.statistics.standard_deviation)
+        output[:6] += tile.image
+        self.forward_s += time.perf_counter() - start
+        self.forward_cpu_s += time.thread_time() - cpu
+        self.pixels += tile.image.size
+        return output
+
+
+def scale_rows(folder: Path) -> list[Row]:
+    length = int(os.environ.get("ORRERY_BENCH_STRIP_PX", "2000"))
+    make_strip(folder / "large", length, WIDTH_PX)
+    found = measured("benchmarks.bench_strip", folder / "large")
+    conditions = (
+        f"{WIDTH_PX} x {length} px, the demo's network ({found['forward_s_per_mpx']:.2f} s/Mpx), tiles {PARAMS.tile_px}, stride "
+        f"1/{PARAMS.stride_divisor}, context 32 px, one thread, six bands with 1-sigma, COGs and pictures included, "
+        f"{found['wall_s']:.0f} s in all"
+    )
+    time_row = Row(
+        "whole strip, processor time", found["cpu_s"], "s", conditions,
+        "the bare forward passes", found["forward_cpu_s"], "ratio <= 1.15",
+    )  # fmt: skip
+    wall_row = Row(
+        "whole strip, time", found["wall_s"], "s", conditions, "the bare forward passes", found["forward_s"]
+    )
+    return [
+        Row("whole strip, peak memory", found["peak_gib"], "GiB", conditions, goal="figure <= 2"),
+        time_row,
+        wall_row,
+    ]
+
+
+def measure_large(folder: Path) -> dict[str, float]:
+    """Predict the large strip in this process."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    stub, start, cpu = NetworkStub("demo-network"), time.perf_counter(), time.process_time()
+    predict([folder / "image.tif"], folder / "out", model=stub, params=PARAMS, tags={}, progress=False)
+    return {
+        "wall_s": time.perf_counter() - start,
+        "cpu_s": time.process_time() - cpu,
+        "forward_s": stub.forward_s,
+        "forward_cpu_s": stub.forward_cpu_s,
+        "forward_s_per_mpx": stub.forward_s / stub.pixels * 1e6,
+        "peak_gib": peak_gib(),
+    }
+
+
+def make_strip(folder: Path, height: int, width: int) -> Path:
+    """I/F of 0.15 +- 0.02 with noise, a texture repeated; written window by window."""
+    folder.mkdir(parents=True)
+    clouds = ndimage.gaussian_filter(
+        stream(0, "clouds").normal(size=(TEXTURE_PX, TEXTURE_PX)), 4, mode="wrap"
+    )
+    texture = (0.15 + 0.02 * clouds / clouds.std()).astype(np.float32)
+    grid = Grid(MARS, Affine(GSD_M, 0, 0, 0, -GSD_M, 0), height, width)
+    profile = {
+        "driver": "GTiff", "height": height, "width": width, "count": 1, "dtype": "float32", "crs": MARS,
+        "transform": grid.transform, "tiled": True, "blockxsize": 256, "blockysize": 256, "compress": "zstd",
+        "zstd_level": 1, "predictor": 3,
+    }  # fmt: skip
+    path = folder / "image.tif"
+    with rasterio.open(path, "w", **profile) as dataset:
+        for row in range(0, height, 256):
+            band = np.take(texture, np.arange(row, min(row + 256, height)), axis=0, mode="wrap")
+            noise = stream(row, "noise").normal(0, 1e-3, (len(band), width))
+            values = np.take(band, np.arange(width), axis=1, mode="wrap") + noise
+            window = rasterio.windows.Window(0, row, width, len(band))
+            dataset.write(values.astype(np.float32), 1, window=window)
+    return path
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure_large(Path(sys.argv[1]))))

@@ -1,0 +1,1 @@
+"""Real products from public archives: search, download, verify, resume, and bring into data/ as scenes."""

@@ -1,0 +1,45 @@
+"""Figures as files, and planes as pictures in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from orrery.files import replacing
+
+Array = NDArray[np.float32]
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a PNG with equal bytes for equal content."""
+    FigureCanvasAgg(figure)
+    with replacing(path) as temporary, mpl.rc_context({"svg.hashsalt": "orrery"}):
+        figure.savefig(temporary, dpi=70, metadata={"Software": None})
+
+
+def gray(axis: Any, plane: Array, title: str) -> None:
+    """Show a plane in grey between its 0.5 and 99.5 percentiles."""
+    low, high = np.nanpercentile(plane, [0.5, 99.5])
+    axis.imshow(plane, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
+    axis.set_title(title, fontsize=9)
+    axis.set_axis_off()
+
+
+def colour(
+    axis: Any, plane: Array, title: str, colours: str, figure: Figure, limit: float | None = None
+) -> None:
+    """Show a plane in colours with a bar: symmetric about zero to `limit`, or between its 1 and 99 percentiles."""
+    finite = plane[np.isfinite(plane)]
+    if not len(finite):
+        return
+    low, high = (-limit, limit) if limit else np.percentile(finite, [1, 99])
+    shown = axis.imshow(plane, cmap=colours, vmin=low, vmax=high, interpolation="nearest")
+    figure.colorbar(shown, ax=axis, shrink=0.8)
+    axis.set_title(title, fontsize=9)
+    axis.set_axis_off()

@@ -1,0 +1,1 @@
+"""CRISM bands in I/F from a CTX image."""

@@ -1,0 +1,145 @@
+"""Patches as batches: the data set and the LightningDataModule of mars-bands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytorch_lightning as pl
+import torch
+from numpy.typing import NDArray
+from safetensors import safe_open
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from orrery.errors import OrreryError
+from orrery.files import read_json
+from orrery.optimisation import SeededBatches
+from orrery.systems.mars_bands.normalisation import (
+    Moments,
+    Normalisation,
+    fitted,
+    moments,
+    moments_of,
+    of_bands,
+    statistics_of,
+)
+from orrery.systems.mars_bands.params import VariantParams
+from orrery.systems.mars_bands.tile import Statistics
+
+Array = NDArray[np.float32]
+Batch = dict[str, Tensor]
+HEIGHT_SCALE_M = 100.0  # relief within a patch, about
+
+
+def normalisation_of(root: Path, variant: VariantParams, kept_nm: list[float]) -> Normalisation:
+    """The variant's normalisation with the statistics that the patch stage wrote, for the variant's bands."""
+    statistics = read_json(root / "statistics.json")
+    return fitted(variant.normalisation, statistics, places(variant, kept_nm), variant.leave_out)
+
+
+def places(variant: VariantParams, kept_nm: list[float]) -> list[int]:
+    """Positions of the variant's bands among those that patches keep."""
+    return [int(np.argmin(np.abs(np.asarray(kept_nm) - band))) for band in variant.bands]
+
+
+class PatchDataset(Dataset[Batch]):
+    """The patches of one set, normalised.
+
+    An item has `inputs` (1 or 2, H, W), `target` (B, H, W) with 0 where invalid, `valid` (1, H, W).
+
+    Args:
+        root: what the patch stage wrote.
+        subset: "train" or "validation".
+        variant: bands, placement and normalisation. Validation patches are placed as the pipeline aligned them.
+        kept_nm: `patch.wavelengths_nm`.
+    """
+
+    def __init__(self, root: Path, subset: str, variant: VariantParams, kept_nm: list[float]) -> None:
+        index = pd.read_parquet(root / "index.parquet")
+        wanted = (index["set"] == subset) & ~(index["region"].isin(variant.leave_out) & (subset == "train"))
+        self.index = index[wanted].reset_index(drop=True)
+        if self.index.empty:
+            raise OrreryError(
+                f"no patches of the set {subset!r}", file=root, remedy="check the split, run patch again"
+            )
+        self.root, self.variant, self.bands = root, variant, places(variant, kept_nm)
+        self.placement = variant.placement if subset == "train" else "local"
+        self.normalisation = normalisation_of(root, variant, kept_nm)
+        self.scenes = read_json(root / "scenes.json")
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, number: int) -> Batch:
+        planes = self.planes(number)
+        image, bands = planes["image"], planes["bands"]
+        statistics, own = self.own(number, image, bands)
+        valid = np.isfinite(bands).all(0) & np.isfinite(image)
+        inputs = [self.normalisation.image(image, statistics)]
+        if self.variant.dem:
+            dem = planes["dem"]
+            inputs.append(np.nan_to_num((dem - np.nanmean(dem)) / HEIGHT_SCALE_M).astype(np.float32))
+        target = np.where(valid, self.normalisation.target(bands, planes["base"], own), 0)
+        return {
+            "inputs": torch.from_numpy(np.stack(inputs)),
+            "target": torch.from_numpy(target.astype(np.float32)),
+            "valid": torch.from_numpy(valid[None]),
+        }
+
+    def planes(self, number: int) -> dict[str, Array]:
+        """I/F of a patch: `image`, `base` (H, W), `bands` (B, H, W), and `dem` in m where there is one."""
+        row = self.index.iloc[number]
+        with safe_open(self.root / row["shard"], "numpy") as shard:
+            names = [name for name in shard.keys() if not name.startswith("bands-")]  # noqa: SIM118
+            planes = {name: shard.get_slice(name)[row["position"]] for name in names}
+            planes["bands"] = shard.get_slice(f"bands-{self.placement}")[row["position"]][self.bands]
+        return planes
+
+    def gsd_m(self, number: int) -> float:
+        """Pixel size of a patch, m."""
+        return float(self.index.iloc[number]["gsd_m"])
+
+    def own(self, number: int, image: Array, bands: Array) -> tuple[Statistics, Moments]:
+        """Statistics of the whole scene, or of the patch where the variant normalises by patch."""
+        if self.variant.normalisation == "patch":
+            return statistics_of(image), moments(image, bands)
+        whole = self.scenes[self.index.iloc[number]["scene"]]
+        return Statistics(**whole["image"]), of_bands(moments_of(whole["bands"]), self.bands)
+
+
+class PatchData(pl.LightningDataModule):
+    """Training and validation patches.
+
+    Args:
+        root: what the patch stage wrote.
+        variant: what to make of them.
+        kept_nm: `patch.wavelengths_nm`.
+        seed: of the order of the batches.
+        workers: loader processes.
+    """
+
+    def __init__(
+        self, root: Path, variant: VariantParams, kept_nm: list[float], seed: int, workers: int = 0
+    ) -> None:
+        super().__init__()
+        self.root, self.variant, self.kept_nm, self.seed, self.workers = root, variant, kept_nm, seed, workers
+        self.first_step = 0
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Seeded batches, from `first_step` on."""
+        data, options = self._data("train"), self.variant.optimiser
+        sampler = SeededBatches(len(data), options.batch_size, options.steps, self.seed, self.first_step)
+        return self._loader(data, batch_sampler=sampler)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """All validation patches, in order."""
+        return self._loader(self._data("validation"), batch_size=self.variant.optimiser.batch_size)
+
+    def _data(self, subset: str) -> PatchDataset:
+        return PatchDataset(self.root, subset, self.variant, self.kept_nm)
+
+    def _loader(self, data: PatchDataset, **options: Any) -> DataLoader[Batch]:
+        return DataLoader(data, num_workers=self.workers, **options)

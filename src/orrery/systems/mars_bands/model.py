@@ -1,0 +1,141 @@
+"""A trained network together with its recipe: tiles in, bands in I/F out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from orrery.systems.mars_bands.data import HEIGHT_SCALE_M
+from orrery.systems.mars_bands.heads import Head, padded
+from orrery.systems.mars_bands.nets import input_size
+from orrery.systems.mars_bands.normalisation import Normalisation, base_of, statistics_of
+from orrery.systems.mars_bands.params import VariantParams
+from orrery.systems.mars_bands.tile import Tile
+
+Array = NDArray[np.float32]
+CONTEXT_PX = 32
+
+
+@dataclass(frozen=True)
+class Reflectance:
+    """Bands of a tile, (B, H, W) I/F; 1-sigma in I/F and confidence in [0, 1] where the model has them.
+
+    Attributes:
+        scores: z-scores as an image- or patch-wise network gives them, whose I/F leans on means of training scenes.
+    """
+
+    values: Array
+    sigma: Array | None
+    confidence: Array | None
+    scores: Array | None
+
+
+@dataclass(frozen=True)
+class BandsModel:
+    """Predicts bands for tiles of any size.
+
+    Attributes:
+        name: the variant.
+        network: (N, C, H, W) to (N, outputs, H, W).
+        variant: what the network was trained as.
+        normalisation: with the statistics of the training scenes.
+        sigma_scale: calibrates the predicted 1-sigma on validation patches, one factor a band.
+        region: whose mean brings a z-score of the image back to I/F; None: of all training scenes.
+    """
+
+    name: str
+    network: Callable[[Tensor], Tensor]
+    variant: VariantParams
+    normalisation: Normalisation
+    sigma_scale: tuple[float, ...]
+    region: str | None = None
+
+    @property
+    def wavelengths_nm(self) -> tuple[float, ...]:
+        """Of the predicted bands, ascending."""
+        return tuple(sorted(self.variant.bands))
+
+    @property
+    def uses_dem(self) -> bool:
+        """Whether tiles must have heights."""
+        return self.variant.dem
+
+    @property
+    def context_px(self) -> int:
+        """Border wanted round a tile."""
+        return CONTEXT_PX
+
+    @property
+    def planes(self) -> tuple[str, ...]:
+        """Names of the planes that `predict` returns."""
+        head = Head.of(self.variant)
+        kinds = ["", *(["sigma "] if head.has_sigma else []), *(["confidence "] if head.bins else [])]
+        return tuple(f"{kind}{band:.2f} nm" for kind in kinds for band in self.wavelengths_nm)
+
+    def recipe(self) -> dict[str, Any]:
+        """Everything but the weights, as plain data; `from_recipe` reads it back."""
+        return {
+            "name": self.name,
+            "variant": self.variant.model_dump(),
+            "normalisation": self.normalisation.to_dict(),
+            "sigma_scale": list(self.sigma_scale),
+        }
+
+    @classmethod
+    def from_recipe(
+        cls, recipe: Mapping[str, Any], network: Callable[[Tensor], Tensor], region: str | None = None
+    ) -> BandsModel:
+        """Join a recipe and a loaded network."""
+        variant = VariantParams.model_validate(recipe["variant"])
+        normalisation = Normalisation.from_dict(recipe["normalisation"])
+        return cls(recipe["name"], network, variant, normalisation, tuple(recipe["sigma_scale"]), region)
+
+    def predict(self, tiles: Sequence[Tile]) -> list[Array]:
+        """(planes, H, W) of each tile; NaN where the image is invalid."""
+        order = np.argsort(self.variant.bands)
+        found = []
+        for tile in tiles:
+            each = self.reflectance(tile)
+            parts = [part[order] for part in (each.values, each.sigma, each.confidence) if part is not None]
+            found.append(np.concatenate(parts))
+        return found
+
+    def reflectance(self, tile: Tile) -> Reflectance:
+        """Bands of one tile in the order of the variant; NaN where the image is invalid."""
+        statistics = tile.statistics
+        image = np.clip(tile.image, statistics.low, statistics.high)
+        if self.variant.normalisation == "patch":
+            statistics = statistics_of(image)
+        planes = [self.normalisation.image(image, statistics)]
+        if self.variant.dem:
+            assert tile.dem_m is not None
+            planes.append(np.nan_to_num((tile.dem_m - np.nanmean(tile.dem_m)) / HEIGHT_SCALE_M))
+        values, sigma, confidence = self._forward(np.stack(planes).astype(np.float32))
+        base = base_of(image, tile.gsd_m)
+        reflectance = self.normalisation.reflectance(values, base, self.region)
+        if sigma is not None:
+            scale = np.asarray(self.sigma_scale, np.float32)[:, None, None]
+            sigma = self.normalisation.spread(sigma * scale, reflectance, self.region)
+        invalid = ~np.isfinite(tile.image)
+        scores = values if self.variant.normalisation in ("image", "patch") else None
+        kept = [None if part is None else np.where(invalid, np.float32(np.nan), part)
+                for part in (reflectance, sigma, confidence, scores)]  # fmt: skip
+        return Reflectance(*kept)  # type: ignore[arg-type]
+
+    def _forward(self, inputs: Array) -> tuple[Array, Array | None, Array | None]:
+        """Pad to a multiple of the network's stride, run it, crop; (B, H, W) each."""
+        height, width = inputs.shape[-2:]
+        with torch.inference_mode():
+            planes = self.network(
+                padded(torch.from_numpy(inputs[None]), input_size(self.variant.network))
+            ).float()
+            parts = Head.of(self.variant).values(planes[..., :height, :width])
+        values, sigma, confidence = (None if part is None else part[0].cpu().numpy() for part in parts)
+        assert values is not None
+        return values, sigma, confidence

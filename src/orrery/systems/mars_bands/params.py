@@ -1,0 +1,101 @@
+"""The section `systems.mars-bands` of params.yaml."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from orrery.params import Fraction, NonNegative, OptimiserParams, Positive, Section
+from orrery.systems.base import SystemSection
+from orrery.systems.mars_bands.align import AlignParams
+from orrery.systems.mars_bands.aligned import Alignment
+from orrery.systems.mars_bands.filling import FillParams
+from orrery.systems.mars_bands.losses import LossName
+from orrery.systems.mars_bands.nets import NetworkParams
+from orrery.systems.mars_bands.predict import PredictParams
+from orrery.systems.split import SplitParams
+
+
+class ClipParams(Section):
+    """What is cut off before anything is normalised (Stepcenkov et al. 2022, Appendix A.1)."""
+
+    name: Literal["percentile", "sigma", "none"]
+    percentile: Annotated[NonNegative, Field(lt=50, description="of either end, %")] = 0.01
+    sigmas: Positive = 3.0
+
+
+class PatchParams(Section):
+    """How aligned scenes are cut, and for which placements of the CRISM cube."""
+
+    size_px: Annotated[int, Field(gt=0, multiple_of=32)]
+    overlap_px: Annotated[int, Field(ge=0)]
+    min_valid_fraction: Fraction
+    wavelengths_nm: Annotated[list[Positive], Field(min_length=1, description="bands to keep, nm; nearest")]
+    placements: Annotated[list[Alignment], Field(min_length=1)]
+    clip: ClipParams
+
+
+class RegressionParams(Section):
+    """One value a band; with a 1-sigma when `uncertainty` has a weight among the losses."""
+
+    name: Literal["regression"]
+
+
+class ClassificationParams(Section):
+    """A distribution over bins a band (section 5.4.3 of the paper)."""
+
+    name: Literal["classification"]
+    n_edges: Annotated[int, Field(ge=3)]
+    spacing: Literal["equidistant", "sid"]
+    limit: Positive = 6.0
+    weights: Literal["none", "literal", "centred"] = "centred"
+    decode: Literal["expectation", "argmax"] = "expectation"
+
+
+class VariantParams(Section):
+    """One network with its head, its normalisation, its loss weights by name and its training.
+
+    Attributes:
+        bands: wavelengths predicted, nm; the nearest of `patch.wavelengths_nm`.
+        normalisation: "none", "global", "image" and "patch" are the paper's z-scores; "ratio" predicts the logarithm of
+            I/F over the CTX image at CRISM's resolution, "residual" what a straight line from that image leaves; both have an
+            inverse, see `normalisation`.
+        masking: "valid" takes the mean over valid pixels; "diluted" over all, invalid ones zero, as the paper does.
+        leave_out: regions that it is not trained on, for the regional hold-out.
+        placement: where the cube lies in training: not aligned, after the global stage, aligned, or (twin) in truth.
+    """
+
+    network: NetworkParams
+    head: Annotated[RegressionParams | ClassificationParams, Field(discriminator="name")]
+    bands: Annotated[list[Positive], Field(min_length=1)]
+    normalisation: Literal["none", "global", "image", "patch", "ratio", "residual"]
+    masking: Literal["valid", "diluted"] = "valid"
+    placement: Alignment = "local"
+    leave_out: list[str] = Field(default_factory=list)
+    dem: bool = False
+    losses: dict[LossName, NonNegative]
+    optimiser: OptimiserParams
+
+
+class MarsParams(SystemSection):
+    """Everything of mars-bands."""
+
+    split: SplitParams
+    align: AlignParams
+    patch: PatchParams
+    predict: PredictParams
+    restore: FillParams = FillParams()
+    variants: dict[str, VariantParams]
+
+    @model_validator(mode="after")
+    def _variants_are_served(self) -> MarsParams:
+        for name, variant in self.variants.items():
+            if variant.placement not in self.patch.placements:
+                raise ValueError(
+                    f"variants.{name}.placement: {variant.placement!r} is not among patch.placements"
+                )
+            for band in variant.bands:
+                if min(abs(band - kept) for kept in self.patch.wavelengths_nm) > 1.0:
+                    raise ValueError(f"variants.{name}.bands: {band} nm is not among patch.wavelengths_nm")
+        return self

@@ -1,0 +1,145 @@
+"""Patches in shards: one safetensors file a scene, its cube in every placement asked for, and the statistics to normalise by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from safetensors.numpy import save_file
+
+from orrery.errors import OrreryError
+from orrery.files import replacing, write_json
+from orrery.raster.tiles import corners
+from orrery.systems.mars_bands.aligned import Alignment
+from orrery.systems.mars_bands.normalisation import Sums, base_of, logarithm, moments, statistics_of
+from orrery.systems.mars_bands.params import ClipParams, MarsParams, PatchParams
+from orrery.systems.mars_bands.placed import PlacedScene, load_placed
+from orrery.systems.split import refuse_shared_ground, split_of
+
+Array = NDArray[np.float32]
+
+
+def make_patches(aligned: Path, out: Path, params: MarsParams) -> None:
+    """Cut the training and validation scenes; write shards, index.parquet, split.json, and what to normalise by.
+
+    statistics.json is of all training scenes, scenes.json of each scene.
+
+    Raises:
+        OrreryError: no training scene, a place in two sets, a scene smaller than a patch.
+    """
+    scenes = [load_placed(folder) for folder in sorted(aligned.iterdir()) if folder.is_dir()]
+    sets = {scene.id: split_of(scene.id, params.split) for scene in scenes}
+    refuse_shared_ground(scenes, sets)
+    if "train" not in sets.values():
+        remedy = "check systems.mars-bands.split.train"
+        raise OrreryError("holds no training scene", file=aligned, remedy=remedy)
+    with replacing(out) as temporary:
+        rows: list[dict[str, Any]] = []
+        samples: list[tuple[str, Mapping[str, Array]]] = []
+        whole: dict[str, Any] = {}
+        for scene in scenes:
+            if sets[scene.id] in ("train", "validation"):
+                planes = scene_planes(scene, params.patch, params.patch.placements)
+                rows.extend(_write(scene, planes, sets[scene.id], temporary, params.patch))
+                bands = planes[f"bands-{params.patch.placements[0]}"]
+                own = moments(planes["image"], bands)
+                whole[scene.id] = {"image": asdict(statistics_of(planes["image"])), "bands": asdict(own)}
+                if sets[scene.id] == "train":
+                    samples.append((scene.region, planes))
+        write_json(temporary / "statistics.json", statistics(samples, params.patch))
+        write_json(temporary / "scenes.json", whole)
+        write_json(temporary / "split.json", sets)
+        pd.DataFrame(rows).to_parquet(temporary / "index.parquet", index=False)
+
+
+def scene_planes(
+    scene: PlacedScene, params: PatchParams, placements: Sequence[Alignment]
+) -> dict[str, Array]:
+    """`image` and `base`, (H, W) I/F; `bands-<placement>`, (B, H, W) I/F, NaN outside the footprint; `dem` in m where known.
+
+    Image and bands are cut off by `params.clip`, each band by itself, as the paper does before it normalises.
+    """
+    image = clip(scene.image.values, params.clip)
+    planes = {"image": image, "base": base_of(image, scene.image.grid.gsd_m)}
+    if scene.dem is not None:
+        planes["dem"] = scene.dem
+    for placement in placements:
+        bands = scene.bands(placement, params.wavelengths_nm)
+        if bands is not None:
+            planes[f"bands-{placement}"] = np.stack([clip(band, params.clip) for band in bands])
+    return planes
+
+
+def clip(plane: Array, params: ClipParams) -> Array:
+    """A plane with its outliers set to the bounds; NaN stays."""
+    if params.name == "none" or not np.isfinite(plane).any():
+        return plane
+    if params.name == "percentile":
+        low, high = np.nanpercentile(plane, [params.percentile, 100 - params.percentile])
+    else:
+        mean, spread = np.nanmean(plane, dtype=np.float64), np.nanstd(plane, dtype=np.float64)
+        low, high = mean - params.sigmas * spread, mean + params.sigmas * spread
+    return np.clip(plane, np.float32(low), np.float32(high))
+
+
+def statistics(samples: Sequence[tuple[str, Mapping[str, Array]]], params: PatchParams) -> dict[str, Any]:
+    """Sums over the training scenes of each region, for every band, in the first placement: see `normalisation.fitted`.
+
+    Args:
+        samples: region and planes of each scene.
+        params: which bands and placements there are.
+    """
+    regions: dict[str, dict[str, Sums]] = {}
+    for region, planes in samples:
+        bands = planes[f"bands-{params.placements[0]}"]
+        valid = np.isfinite(bands).all(0) & np.isfinite(planes["image"])
+        base, cube = planes["base"][valid], bands[:, valid]
+        sums = regions.setdefault(region, {"reflectance": Sums(), "ratio": Sums()})
+        sums["reflectance"].add(base, cube)
+        sums["ratio"].add(logarithm(base), logarithm(cube) - logarithm(base))
+    return {
+        region: {name: each.to_dict() for name, each in sums.items()}
+        for region, sums in sorted(regions.items())
+    }
+
+
+def _write(
+    scene: PlacedScene, planes: dict[str, Array], subset: str, out: Path, params: PatchParams
+) -> list[dict[str, Any]]:
+    """Write a scene's shard; return its index rows. A corner is kept where enough of every placement is valid."""
+    kept = [
+        corner
+        for corner in corners(scene.image.grid.shape, (params.size_px, params.size_px), params.overlap_px)
+        if min(_valid_fraction(planes, name, corner, params) for name in planes if name.startswith("bands"))
+        >= params.min_valid_fraction
+    ]
+    if not kept:
+        return []
+    (out / subset).mkdir(parents=True, exist_ok=True)
+    cut = {
+        name: np.stack([plane[..., *_cut(corner, params)] for corner in kept]).astype(np.float32)
+        for name, plane in planes.items()
+    }
+    save_file(cut, out / subset / f"{scene.id}.safetensors")
+    return [
+        {"shard": f"{subset}/{scene.id}.safetensors", "position": position, "set": subset, "scene": scene.id,
+         "site": scene.site, "region": scene.region, "row": row, "column": column, "gsd_m": scene.image.grid.gsd_m}
+        for position, (row, column) in enumerate(kept)
+    ]  # fmt: skip
+
+
+def _valid_fraction(
+    planes: dict[str, Array], name: str, corner: tuple[int, int], params: PatchParams
+) -> float:
+    cut = _cut(corner, params)
+    return float((np.isfinite(planes[name][..., *cut]).all(0) & np.isfinite(planes["image"][cut])).mean())
+
+
+def _cut(corner: tuple[int, int], params: PatchParams) -> tuple[slice, slice]:
+    row, column = corner
+    return slice(row, row + params.size_px), slice(column, column + params.size_px)

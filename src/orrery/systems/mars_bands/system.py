@@ -1,0 +1,142 @@
+"""mars-bands as the stages see it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from orrery.raster.scene import list_scenes
+from orrery.systems.base import Schedule, System, Trained, Workspace
+from orrery.systems.mars_bands.align import align_scenes
+from orrery.systems.mars_bands.calibration import calibrated
+from orrery.systems.mars_bands.data import PatchData, normalisation_of
+from orrery.systems.mars_bands.evaluate import evaluate
+from orrery.systems.mars_bands.model import BandsModel
+from orrery.systems.mars_bands.nets import input_size
+from orrery.systems.mars_bands.params import MarsParams
+from orrery.systems.mars_bands.patches import make_patches
+from orrery.systems.mars_bands.predict import predict
+from orrery.systems.mars_bands.restore import restore
+from orrery.systems.mars_bands.tables import write_tables
+from orrery.systems.mars_bands.task import BandsTask
+
+
+class MarsBands(System[MarsParams]):
+    """CRISM bands in I/F from one CTX image."""
+
+    name = "mars-bands"
+    section_type = MarsParams
+    summary = (
+        "CRISM-like bands in I/F, with 1-sigma, from one map-projected CTX image. For mapping colour units beyond CRISM's\n"
+        "footprints and for filling faulty observations; a prediction from brightness and texture is no measurement of a\n"
+        "mineral."
+    )
+    limits = (
+        "trained on a twin of six regions; no co-located real CTX and CRISM pair was at hand",
+        "short-wave infrared bands follow what one grey image shows only in part: see the false colour tables",
+        "a region unlike those trained on is coloured like the nearest of them: see the regional hold-out",
+        "nothing finer than CRISM's 18 m is predicted",
+    )
+
+    takes: Mapping[str, Mapping[str, bool]] = {
+        "predict": dict.fromkeys(("dem", "stride", "scale", "image_band", "dem_band"), False)
+        | {"images": True},
+        "restore": dict.fromkeys(("dem", "align", "stride", "scale", "image_band", "dem_band"), False)
+        | {"images": True, "cube": True},
+    }
+
+    def align(self, data: Path, out: Path, section: MarsParams, seed: int) -> pd.DataFrame:
+        """Every CRISM cube onto its CTX image."""
+        return pd.DataFrame(align_scenes(list_scenes(data / "mars"), out, section.align, seed))
+
+    def patch(self, aligned: Path, out: Path, section: MarsParams, seed: int) -> None:
+        """Cut training and validation scenes."""
+        make_patches(aligned, out, section)
+
+    def data(self, patches: Path, section: MarsParams, variant: str, seed: int, workers: int) -> PatchData:
+        """Patches as the variant wants them."""
+        return PatchData(patches, section.variants[variant], section.patch.wavelengths_nm, seed, workers)
+
+    def task(self, section: MarsParams, variant: str) -> BandsTask:
+        """The variant's network, head, losses and optimiser."""
+        return BandsTask(section.variants[variant])
+
+    def schedule(self, section: MarsParams, variant: str) -> Schedule:
+        """The variant's number of steps."""
+        options = section.variants[variant].optimiser
+        return Schedule(options.steps, options.ema_decay, options.gradient_clip)
+
+    def recipe(
+        self, task: pl.LightningModule, patches: Path, section: MarsParams, variant: str
+    ) -> Mapping[str, Any]:
+        """The variant, its normalisation, and its 1-sigma calibrated on the validation patches."""
+        params, kept_nm = section.variants[variant], section.patch.wavelengths_nm
+        normalisation = normalisation_of(patches, params, kept_nm)
+        model = BandsModel(variant, task.eval(), params, normalisation, (1.0,) * len(params.bands))
+        return calibrated(model, patches, kept_nm).recipe()
+
+    def network(self, section: MarsParams, variant: str) -> nn.Module:
+        """The bare network."""
+        net = self.task(section, variant).net
+        assert isinstance(net, nn.Module)
+        return net
+
+    def example(self, section: MarsParams, variant: str) -> Tensor:
+        """Noise: export looks at shapes only."""
+        params = section.variants[variant]
+        size = input_size(params.network)
+        height = max(size.smallest, 3 * size.multiple)
+        return torch.zeros(2, 2 if params.dem else 1, height, height + 2 * size.multiple)
+
+    def evaluate(
+        self, trained: Trained, aligned: Path, section: MarsParams, out: Path | None
+    ) -> dict[str, Any]:
+        """Judge on the test and extra scenes."""
+        model = BandsModel.from_recipe(trained.recipe, trained.network)
+        return evaluate(model, list(model.variant.bands), aligned, section, out)
+
+    def tables(self, workspace: Workspace, section: MarsParams, commit: str) -> None:
+        """Baselines and all variants, beside the paper's rows."""
+        write_tables(workspace, section, commit)
+
+    def predict(
+        self,
+        trained: Trained,
+        request: Mapping[str, Any],
+        out: Path,
+        section: MarsParams,
+        tags: Mapping[str, str],
+    ) -> str:
+        """A whole strip to COGs with their STAC item."""
+        model = BandsModel.from_recipe(trained.recipe, trained.network)
+        return str(predict(model=model, out=out, params=section.predict, tags=tags, **request))
+
+    def restore(
+        self,
+        trained: Trained,
+        request: Mapping[str, Any],
+        out: Path,
+        section: MarsParams,
+        tags: Mapping[str, str],
+    ) -> str:
+        """A faulty cube to one that is whole."""
+        model = BandsModel.from_recipe(trained.recipe, trained.network)
+        summary = restore(
+            model=model,
+            out=out,
+            params=section.predict,
+            filling=section.restore,
+            alignment=section.align,
+            tags=tags,
+            **request,
+        )
+        return str(summary)
+
+
+SYSTEM = MarsBands()

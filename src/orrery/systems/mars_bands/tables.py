@@ -1,0 +1,115 @@
+"""The paper's tables beside ours, for mars-bands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from orrery.files import replacing, write_json, write_text
+from orrery.systems.base import Workspace
+from orrery.systems.mars_bands.baselines import baselines
+from orrery.systems.mars_bands.evaluate import GROUPS, evaluate
+from orrery.systems.mars_bands.params import MarsParams
+from orrery.systems.mars_bands.plots import quality_plot
+from orrery.tables import Pick, Result, Row, gathered, markdown, row_of
+
+# RMSE, cosine and PCC of test patches (Tables 2 and 3) and whole test images (mean of the two in Table 7), EVC
+# bands, z-scored: Stepcenkov et al. 2022, Remote Sensing 14(14):3457
+PAPER = {
+    "Table 2, architectures": {
+        "fpn": (0.657, 0.556, 0.618),
+        "linknet": (0.650, 0.567, 0.604),
+        "manet": (0.890, 0.547, 0.612),
+        "pspnet": (0.673, 0.530, 0.602),
+        "cgan-unet": (0.688, 0.545, 0.612),
+        "medical-unet": (0.673, 0.532, 0.556),
+        "unet": (0.666, 0.546, 0.586),
+        "unetplusplus": (0.668, 0.553, 0.601),
+    },
+    "Table 3, encoders": {
+        "unet-densenet121": (0.681, 0.533, 0.602),
+        "unet-efficientnet-b0": (0.680, 0.543, 0.598),
+        "unet-gernet-s": (0.674, 0.545, 0.586),
+        "unet-regnetx-002": (0.666, 0.557, 0.610),
+        "unet-regnety-002": (0.677, 0.538, 0.604),
+        "unet-resnet18": (0.679, 0.535, 0.601),
+        "unet-vgg11": (0.658, 0.556, 0.586),
+    },
+    "Table 7, whole test images": {"unet-efficientnet-b0": (0.492, 0.788, 0.8305)},
+}
+PAPER_METRICS = ("rmse", "cosine", "pcc")
+METRICS = ("rmse_if", "bias_if", "r2_if", "spectral_angle_deg", *PAPER_METRICS, "rmse_diluted", "valid_fraction",
+           "histogram_intersection", "coverage_1sigma")  # fmt: skip
+GROUP_TITLES = {"evc": "enhanced visible colour", "fc": "false colour"}
+PLACEMENT_TITLES = {"": "pipeline alignment", "@true": "true alignment"}
+
+
+def write_tables(work: Workspace, section: MarsParams, commit: str) -> None:
+    """Judge the baselines, gather every variant's metrics, write tables.json, tables.md and the plot."""
+    results = {**_baselines(work, section), **gathered(work, section)}
+    rows = [{**row, "data": "twin", "commit": commit} for row in _rows(results)]
+    with replacing(work.reports / "pictures") as out:
+        out.mkdir()
+        quality_plot(rows, out / "quality.png")
+    title = "mars-bands: the paper's figures beside ours"
+    write_text(work.reports / "tables.md", markdown(title, _preface(section.champion_variant, rows), rows))
+    write_json(work.reports / "tables.json", rows)
+
+
+def _baselines(work: Workspace, section: MarsParams) -> dict[str, Result]:
+    """Fitted for the bands of the champion, so that they stand beside it in every table."""
+    champion, kept_nm = section.variants[section.champion_variant], section.patch.wavelengths_nm
+    found = baselines(work.patches, champion, kept_nm)
+    return {model.name: evaluate(model, champion.bands, work.aligned, section, None) for model in found}
+
+
+def _rows(results: Mapping[str, Result]) -> Iterator[Row]:
+    for name, result in results.items():
+        yield from _paper(name, result)
+        yield from _groups(name, result)
+        yield from _regions(name, result)
+
+
+def _paper(name: str, result: Result) -> Iterator[Row]:
+    """The paper's z-scored figures, EVC, over all test scenes, where its variant was trained."""
+    for table, figures in PAPER.items():
+        if name in figures:
+            for metric, figure in zip(PAPER_METRICS, figures[name], strict=True):
+                yield row_of(f"paper {table}", name, metric, figure, result, _pick(f"{metric}_evc"))
+
+
+def _groups(name: str, result: Result) -> Iterator[Row]:
+    """All metrics by group of bands and alignment, over all test scenes."""
+    for group in GROUPS:
+        if any(f"rmse_if_{group}" in row for row in result["scenes"].values()):
+            for suffix, placement in PLACEMENT_TITLES.items():
+                table = f"{GROUP_TITLES[group]}, {placement}"
+                for metric in METRICS:
+                    yield row_of(table, name, metric, None, result, _pick(f"{metric}_{group}{suffix}"))
+
+
+def _regions(name: str, result: Result) -> Iterator[Row]:
+    """I/F error of the EVC bands by region: a region that a variant left out is where generalisation shows."""
+    for region in dict.fromkeys(row["region"] for row in result["scenes"].values() if row["set"] == "test"):
+        yield row_of("RMSE of EVC by region, I/F", name, region, None, result, _pick("rmse_if_evc", region))
+
+
+def _pick(metric: str, region: str | None = None) -> Pick:
+    def pick(result: Result) -> list[float]:
+        rows = [row for row in result["scenes"].values() if row["set"] == "test"]
+        return [
+            row[metric] for row in rows if row.get(metric) is not None and region in (None, row["region"])
+        ]
+
+    return pick
+
+
+def _preface(champion: str, rows: list[Row]) -> str:
+    seeds = max(row["seeds"] for row in rows)
+    trained = "one seed" if seeds == 1 else f"means of {seeds} seeds with the 95 % interval of the mean"
+    return (
+        f"All figures are of the twin's test scenes; {trained}. Where the paper gives a figure it stands in brackets: it was\n"
+        "measured on real CRISM, so the columns compare methods, not numbers. `rmse`, `cosine` and `pcc` are of z-scores by\n"
+        "the truth's own mean and deviation on valid pixels; `rmse_diluted` counts invalid pixels as met, as the paper does;\n"
+        "`_if` and the spectral angle are of reflectance. Cosine is of flattened bands. "
+        f"{champion} is the model that is promoted.\n"
+    )

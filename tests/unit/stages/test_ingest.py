@@ -1,0 +1,30 @@
+"""ingest makes every world that params.yaml has a section for, and no other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from orrery.raster.scene import list_scenes
+from orrery.stages import ingest
+
+HEAD = "scale: demo\nseed: 7\ntrain: {}\ntracking: {}\nmodels: {}\nsystems: {}\ningest:\n"
+MOON = """
+  moon:
+    {gsd_m: 5.0, strip_width_px: 90, height_px: 100, overlap_px: 40, sldem: {margin_m: 300.0, max_offset_postings: 2.0},
+     sites: {hill: {kind: flat, suns: [{azimuth_deg: 120.0, elevation_deg: 35.0}]}}}
+"""
+MARS = """
+  mars: {height_px: 170, width_px: 170, wavelengths_nm: [592.35], scenes: {dune: {region: gale}}}
+"""
+
+
+@pytest.mark.parametrize(("sections", "worlds"), [(MOON + MARS, ["mars", "moon"]), (MARS, ["mars"])])
+def test_each_section_gives_a_world(project: Path, sections: str, worlds: list[str]) -> None:
+    (project / "params.yaml").write_text(HEAD + sections)
+    ingest.run(project / "data", versioned=False)
+    assert sorted(path.name for path in (project / "data").iterdir()) == worlds
+    for world in worlds:
+        (scene,) = list_scenes(project / "data" / world)
+        assert scene.item.properties["ssys:targets"] == [world.capitalize()]

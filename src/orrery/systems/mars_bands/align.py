@@ -22,10 +22,10 @@ from orrery.params import Count, NonNegative, Positive, Section
 from orrery.raster.align import (
     CoregistrationOptions,
     Correction,
-    SmoothField,
     coregister,
     warp,
 )
+from orrery.raster.align.features import despiked
 from orrery.raster.align.warping import between
 from orrery.raster.cropping import crop
 from orrery.raster.cube import Cube, read_cube
@@ -84,7 +84,9 @@ def align_scenes(scenes: Sequence[Scene], out: Path, params: AlignParams, seed: 
         OrreryError: a scene is broken, lacks a product, or its products do not meet.
     """
     ordered = tqdm(sorted(scenes, key=lambda scene: scene.id), desc="align", unit="scene")
-    with threadpool_limits(1, user_api="blas"):  # small systems of equations: threads cost more than they save
+    with threadpool_limits(
+        1, user_api="blas"
+    ):  # small systems of equations: threads cost more than they save
         rows = [align_scene(scene, out, params, seed) for scene in ordered]
     boxes = {row["scene"]: row.pop("box") for row in rows}
     for row in rows:
@@ -203,7 +205,11 @@ def _write(
 
 
 def _write_bands(path: Path, cube: Cube, correction: Correction, cells: Grid) -> None:
-    values = warp(cube, correction, cells)
+    values = warp(
+        Cube(np.stack([despiked(band) for band in cube.values]), cube.wavelengths_nm, cube.grid),
+        correction,
+        cells,
+    )
     bands = {f"{nm:.2f} nm": band for nm, band in zip(cube.wavelengths_nm, values, strict=True)}
     write(path, bands, cells, units=dict.fromkeys(bands, "1"))
 
@@ -214,10 +220,7 @@ def _write_item(found: Found, folder: Path, assets: Mapping[str, str], grid: Gri
     properties = {
         key: value for key, value in sorted(scene.item.properties.items()) if key.startswith("orrery:")
     }
-    properties["orrery:alignment"] = {
-        name: {"affine": each.affine.to_dict(), "field": each.field.to_dict() if each.field else None}
-        for name, each in found.corrections.items()
-    }
+    properties["orrery:alignment"] = {name: each.to_dict() for name, each in found.corrections.items()}
     sun = scene.sun_true_north if "view:sun_azimuth" in scene.item.properties else None
     when = scene.item.datetime
     assert when is not None  # read_scene has refused an item without a time
@@ -227,9 +230,7 @@ def _write_item(found: Found, folder: Path, assets: Mapping[str, str], grid: Gri
 def _truth(scene: Scene) -> Correction | None:
     """What only the twin knows: the way from the cube's positions as written to the image's frame."""
     truth = scene.item.properties.get("orrery:truth", {}).get("crism")
-    if truth is None:
-        return None
-    return Correction(AffineMap.from_dict(truth["affine"]), SmoothField.from_dict(truth["field"]))
+    return Correction.from_dict(truth) if truth else None
 
 
 def _one_band(raster: Raster) -> Cube:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from orrery.systems.mars_bands.placed import PlacedScene, load_placed
+from orrery.systems.mars_bands.aligned import Alignment
 from orrery.systems.mars_bands.baselines import Judged
 from orrery.systems.mars_bands.metrics import band_metrics
 from orrery.systems.mars_bands.model import BandsModel, Reflectance
@@ -17,13 +17,14 @@ from orrery.systems.mars_bands.normalisation import Moments, moments, statistics
 from orrery.systems.mars_bands.params import MarsParams
 from orrery.systems.mars_bands.patches import scene_planes
 from orrery.systems.mars_bands.pictures import scene_picture
+from orrery.systems.mars_bands.placed import PlacedScene, load_placed
 from orrery.systems.mars_bands.tile import Tile
 from orrery.systems.split import split_of
 
 Array = NDArray[np.float32]
 # Browse products of CRISM (Viviano-Beck et al. 2014, JGR Planets 119, 1403), red, green, blue, nm
 GROUPS = {"evc": (592.35, 533.74, 442.63), "fc": (2503.12, 1500.03, 1079.96)}
-PLACEMENTS = {"local": "", "true": "@true"}
+PLACEMENTS: dict[Alignment, str] = {"local": "", "true": "@true"}
 TOLERANCE_NM = 8.0
 IN_REFLECTANCE = ("rmse", "bias", "r2")
 IN_SCORES = ("rmse", "cosine", "pcc", "rmse_diluted", "valid_fraction", "histogram_intersection")

@@ -2,8 +2,9 @@
 
 The paper's z-scores (none, global, by image, by patch; Appendix A.2) lose the way back to I/F wherever they use the statistics of
 the truth itself: a strip without CRISM has none. Here such a prediction is brought back with the means of its region's training
-scenes, which is the best that a user could do. `ratio` needs no such help: it predicts the logarithm of I/F over the CTX image as
-CRISM would resolve it, so that light, shade and absolute level come from the image itself.
+scenes, which is the best that a user could do. Two kinds of ours need no such help, for level, light and shade come from the image as
+CRISM would resolve it: `ratio` predicts the logarithm of I/F over that image, `residual` what a straight line from that image,
+fitted to the training scenes, leaves.
 """
 
 from __future__ import annotations
@@ -20,20 +21,30 @@ from orrery.systems.mars_bands.tile import Statistics
 
 Array = NDArray[np.float32]
 Floats = NDArray[np.float64]
-Kind = Literal["none", "global", "image", "patch", "ratio"]
+Kind = Literal["none", "global", "image", "patch", "ratio", "residual"]
 DARKEST = 1e-3  # I/F: below it a logarithm would speak of noise alone
 CRISM_FWHM_M = 27.0  # 18 m detector elements convolved with the optics (Murchie et al. 2007, JGR 112, E05S03)
 SIGMA_PER_FWHM = 0.4247
+OF_BANDS = ("mean", "deviation", "slope", "scatter")
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Mean and standard deviation of each band, (B,), and of the image, I/F (or their log ratio)."""
+    """Of an image and (B,) bands, I/F (or their log ratio).
+
+    Attributes:
+        image_mean, image_deviation: of the image.
+        mean, deviation: of each band.
+        slope: of the straight line from image to band, by least squares.
+        scatter: standard deviation of the bands about their lines.
+    """
 
     image_mean: float
     image_deviation: float
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
+    slope: tuple[float, ...]
+    scatter: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -42,7 +53,7 @@ class Normalisation:
 
     Attributes:
         kind: see the module.
-        overall: of all training scenes, I/F.
+        overall: of all training scenes, I/F; the image as CRISM would resolve it.
         ratio: of the log ratio, for kind "ratio".
         regions: of the training scenes of each region, I/F.
     """
@@ -63,7 +74,7 @@ class Normalisation:
             plane = image
         elif self.kind in ("image", "patch"):
             plane = (image - statistics.mean) / max(statistics.standard_deviation, DARKEST)
-        elif self.kind == "global":
+        elif self.kind in ("global", "residual"):
             plane = (image - self.overall.image_mean) / self.overall.image_deviation
         else:
             plane = (logarithm(image) - self.ratio.image_mean) / self.ratio.image_deviation
@@ -81,14 +92,18 @@ class Normalisation:
             return bands
         if self.kind == "ratio":
             return _standard(logarithm(bands) - logarithm(base), self.ratio)
+        if self.kind == "residual":
+            return np.asarray((bands - self._line(base)) / _column(self.overall.scatter), np.float32)
         return _standard(bands, self.overall if self.kind == "global" else own)
 
     def reflectance(self, values: Array, base: Array, region: str | None) -> Array:
-        """(B, H, W) I/F from predicted values: the inverse of `target`, exact for none, global and ratio."""
+        """(B, H, W) I/F from predicted values: the inverse of `target`, exact for none, global, ratio and residual."""
         if self.kind == "none":
             return values
         if self.kind == "ratio":
             return np.asarray(np.exp(_raw(values, self.ratio)) * np.maximum(base, DARKEST), np.float32)
+        if self.kind == "residual":
+            return np.asarray(values * _column(self.overall.scatter) + self._line(base), np.float32)
         return _raw(values, self._moments(region))
 
     def spread(self, sigma: Array, reflectance: Array, region: str | None) -> Array:
@@ -97,7 +112,16 @@ class Normalisation:
             return sigma
         if self.kind == "ratio":
             return sigma * _column(self.ratio.deviation) * reflectance
+        if self.kind == "residual":
+            return sigma * _column(self.overall.scatter)
         return sigma * _column(self._moments(region).deviation)
+
+    def _line(self, base: Array) -> Array:
+        """(B, H, W) I/F by the straight line from the image."""
+        overall = self.overall
+        return np.asarray(
+            _column(overall.mean) + _column(overall.slope) * (base - overall.image_mean), np.float32
+        )
 
     def _moments(self, region: str | None) -> Moments:
         known = self.regions.get(region or "")
@@ -116,8 +140,10 @@ class Normalisation:
 
 def of_bands(moments: Moments, bands: Sequence[int]) -> Moments:
     """The same for some bands."""
-    mean, deviation = (tuple(values[band] for band in bands) for values in (moments.mean, moments.deviation))
-    return replace(moments, mean=mean, deviation=deviation)
+    chosen: dict[str, Any] = {
+        name: tuple(getattr(moments, name)[band] for band in bands) for name in OF_BANDS
+    }
+    return replace(moments, **chosen)
 
 
 def base_of(image: Array, gsd_m: float) -> Array:
@@ -138,38 +164,53 @@ def statistics_of(image: Array) -> Statistics:
 
 @dataclass
 class Sums:
-    """Running sums over pixels of an image and its bands, (1 + B,), which moments are made of."""
+    """Running sums over pixels of an image and its bands, (1 + B,), which moments are made of.
+
+    Attributes:
+        count: pixels.
+        first, second: sums of values and of their squares.
+        cross: sums of their products with the image.
+    """
 
     count: int = 0
     first: Floats = field(default_factory=lambda: np.zeros(1))
     second: Floats = field(default_factory=lambda: np.zeros(1))
+    cross: Floats = field(default_factory=lambda: np.zeros(1))
 
     def add(self, image: Array, bands: Array) -> None:
         """Add (N,) image values and (B, N) bands, all valid."""
         stacked = np.concatenate([image[None], bands]).astype(np.float64)
-        self.join(Sums(stacked.shape[1], stacked.sum(1), (stacked**2).sum(1)))
+        self.join(Sums(stacked.shape[1], stacked.sum(1), (stacked**2).sum(1), stacked @ stacked[0]))
 
     def join(self, other: Sums) -> None:
         """Add what others have added up."""
         self.count += other.count
         self.first, self.second = self.first + other.first, self.second + other.second
+        self.cross = self.cross + other.cross
 
     def moments(self) -> Moments:
         """Of everything that was added."""
-        mean = self.first / max(self.count, 1)
-        deviation = np.sqrt(np.maximum(self.second / max(self.count, 1) - mean**2, DARKEST**2))
-        return Moments(
-            float(mean[0]), float(deviation[0]), tuple(mean[1:].tolist()), tuple(deviation[1:].tolist())
-        )
+        count = max(self.count, 1)
+        mean = self.first / count
+        deviation = np.sqrt(np.maximum(self.second / count - mean**2, DARKEST**2))
+        slope = (self.cross / count - mean * mean[0]) / deviation[0] ** 2
+        scatter = np.sqrt(np.maximum(deviation**2 - (slope * deviation[0]) ** 2, DARKEST**2))
+        bands = (tuple(values[1:].tolist()) for values in (mean, deviation, slope, scatter))
+        return Moments(float(mean[0]), float(deviation[0]), *bands)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
-        return {"count": self.count, "first": self.first.tolist(), "second": self.second.tolist()}
+        return {
+            "count": self.count,
+            "first": self.first.tolist(),
+            "second": self.second.tolist(),
+            "cross": self.cross.tolist(),
+        }
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Sums:
         """The inverse of `to_dict`."""
-        return cls(content["count"], np.asarray(content["first"]), np.asarray(content["second"]))
+        return cls(content["count"], *(np.asarray(content[name]) for name in ("first", "second", "cross")))
 
 
 def fitted(
@@ -221,5 +262,7 @@ def _column(numbers: tuple[float, ...]) -> Array:
 
 def moments_of(content: Mapping[str, Any]) -> Moments:
     """From plain data."""
-    mean, deviation = tuple(content["mean"]), tuple(content["deviation"])
-    return Moments(content["image_mean"], content["image_deviation"], mean, deviation)
+    fields: dict[str, Any] = {
+        name: tuple(value) if name in OF_BANDS else value for name, value in content.items()
+    }
+    return Moments(**fields)

@@ -59,7 +59,8 @@ class VariantParams(Section):
     Attributes:
         bands: wavelengths predicted, nm; the nearest of `patch.wavelengths_nm`.
         normalisation: "none", "global", "image" and "patch" are the paper's z-scores; "ratio" predicts the logarithm of
-            I/F over the CTX image at CRISM's resolution, which has an inverse and cancels light and shade.
+            I/F over the CTX image at CRISM's resolution, "residual" what a straight line from that image leaves; both have an
+            inverse, see `normalisation`.
         masking: "valid" takes the mean over valid pixels; "diluted" over all, invalid ones zero, as the paper does.
         leave_out: regions that it is not trained on, for the regional hold-out.
         placement: where the cube lies in training: not aligned, after the global stage, aligned, or (twin) in truth.
@@ -68,7 +69,7 @@ class VariantParams(Section):
     network: NetworkParams
     head: Annotated[RegressionParams | ClassificationParams, Field(discriminator="name")]
     bands: Annotated[list[Positive], Field(min_length=1)]
-    normalisation: Literal["none", "global", "image", "patch", "ratio"]
+    normalisation: Literal["none", "global", "image", "patch", "ratio", "residual"]
     masking: Literal["valid", "diluted"] = "valid"
     placement: Alignment = "local"
     leave_out: list[str] = Field(default_factory=list)

@@ -98,10 +98,10 @@ def statistics(samples: Sequence[tuple[str, Mapping[str, Array]]], params: Patch
     for region, planes in samples:
         bands = planes[f"bands-{params.placements[0]}"]
         valid = np.isfinite(bands).all(0) & np.isfinite(planes["image"])
-        image, base, cube = planes["image"][valid], planes["base"][valid], bands[:, valid]
+        base, cube = planes["base"][valid], bands[:, valid]
         sums = regions.setdefault(region, {"reflectance": Sums(), "ratio": Sums()})
-        sums["reflectance"].add(image, cube)
-        sums["ratio"].add(logarithm(image), logarithm(cube) - logarithm(base))
+        sums["reflectance"].add(base, cube)
+        sums["ratio"].add(logarithm(base), logarithm(cube) - logarithm(base))
     return {
         region: {name: each.to_dict() for name, each in sums.items()}
         for region, sums in sorted(regions.items())

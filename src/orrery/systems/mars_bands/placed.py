@@ -50,7 +50,9 @@ class PlacedScene:
         if self.scene.asset(bands_name(alignment)) is None:
             return None
         pair = load_aligned(self.scene.folder, wavelengths_nm, alignment)
-        return np.stack([upsample(Raster(band, pair.bands.grid), self.image.grid) for band in pair.bands.values])
+        return np.stack(
+            [upsample(Raster(band, pair.bands.grid), self.image.grid) for band in pair.bands.values]
+        )
 
     @cached_property
     def dem(self) -> Array | None:

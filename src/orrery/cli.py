@@ -200,6 +200,14 @@ DEM = click.option(
     "--dem", type=PATH, help="Coarse DEM of the area, heights in m; not every model wants one."
 )
 OUT = click.option("--out", type=PATH, required=True, help="Folder for the rasters, pictures and item.json.")
+SUN_AZIMUTH = click.option(
+    "--sun-azimuth",
+    type=float,
+    help="Degrees clockwise from true north [default: from the image's metadata].",
+)
+SUN_ELEVATION = click.option(
+    "--sun-elevation", type=float, help="Degrees above the horizon [default: from the image's metadata]."
+)
 MODEL = click.option("--model", default="champion", show_default=True, help="Registry alias or version.")
 ALIGN = click.option(
     "--align/--no-align", "align", default=None, help="Correct positions first [default: align]."
@@ -221,14 +229,8 @@ DEM_BAND = click.option("--dem-band", type=int, help="Band of the DEM to read [d
 @IMAGE
 @DEM
 @OUT
-@click.option(
-    "--sun-azimuth",
-    type=float,
-    help="Degrees clockwise from true north [default: from the image's metadata].",
-)
-@click.option(
-    "--sun-elevation", type=float, help="Degrees above the horizon [default: from the image's metadata]."
-)
+@SUN_AZIMUTH
+@SUN_ELEVATION
 @MODEL
 @ALIGN
 @STRIDE
@@ -258,17 +260,26 @@ def predict(
 @IMAGE
 @DEM
 @OUT
+@SUN_AZIMUTH
+@SUN_ELEVATION
 @MODEL
 @ALIGN
 @STRIDE
 @SCALE
 @IMAGE_BAND
 @DEM_BAND
-def restore(system: str, out: Path, model: str, **request: Any) -> None:
+def restore(
+    system: str,
+    out: Path,
+    model: str,
+    sun_azimuth: float | None,
+    sun_elevation: float | None,
+    **request: Any,
+) -> None:
     """Fill what a faulty observation lacks by a prediction that is matched to it; each pixel tells which it is."""
     from orrery.stages import predict as stage
 
-    stage.run(system, request, out, model, "restore")
+    stage.run(system, {**request, "sun": (sun_azimuth, sun_elevation)}, out, model, "restore")
 
 
 @cli.command()

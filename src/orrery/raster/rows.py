@@ -103,7 +103,9 @@ class RowStore:
                 element = _add(band, "Overview")
                 _add(element, "SourceFilename", overview.name, relativeToVRT="1")
                 _add(element, "SourceBand", str(number))
-        path = self.folder / f"{self.name}.vrt"
+        path = (
+            self.folder / f"{self.name}.{self.planes[0]}.vrt"
+        )  # other planes may be described at the same time
         write_text(path, ElementTree.tostring(root, encoding="unicode"))
         return path
 

@@ -50,7 +50,7 @@ def make_strip(folder: Path, height: int = 300, width: int = 200, *, sidecar: bo
         properties = {
             "datetime": "2009-03-04T05:06:07Z",
             "view:sun_azimuth": 250.0,
-            "view:sun_elevation": 41.0,
+            "view:sun_elevation": 90.0,
         }
         write_json(folder / "ctx.json", {"type": "Feature", "properties": properties, "assets": {}})
     return Strip(folder / "ctx.tif", folder / "dem.tif", grid, pixels)

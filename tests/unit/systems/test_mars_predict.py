@@ -39,6 +39,9 @@ from tests.unit.systems.mars_strips import (
 SMALL = PredictParams(tile_px=64, batch_tiles=3)
 
 
+OVERHEAD = (None, 90.0)
+
+
 def run(strip: Strip, out: Path, *, model=None, params=SMALL, **options):
     options = {"tags": {}, "progress": False, **options}
     return predict([strip.image], out, model=model or PointStub(), params=params, **options)
@@ -159,7 +162,7 @@ def test_invalid_pixels_stay_invalid_and_spread_nowhere(strip, tmp_path):
     pixels[100:130, 20:60] = np.nan
     pixels[:, 190:] = np.nan
     write(tmp_path / "ctx.tif", {"i_over_f": pixels}, strip.grid)
-    summary = run(replace(strip, image=tmp_path / "ctx.tif"), tmp_path / "out")
+    summary = run(replace(strip, image=tmp_path / "ctx.tif"), tmp_path / "out", sun=OVERHEAD)
     np.testing.assert_allclose(bands(tmp_path / "out"), point_bands(pixels), rtol=2e-6)
     with rasterio.open(tmp_path / "out" / "valid.tif") as dataset:
         assert (dataset.dtypes, dataset.nodata) == (("uint8",), 0)
@@ -240,7 +243,7 @@ def test_a_dem_is_not_read_by_a_model_that_uses_none(strip, tmp_path):
 
 def test_a_scale_makes_numbers_i_over_f(strip, tmp_path):
     write(tmp_path / "dn.tif", {"dn": strip.pixels * 1000}, strip.grid)
-    run(replace(strip, image=tmp_path / "dn.tif"), tmp_path / "out", scale=1e-3)
+    run(replace(strip, image=tmp_path / "dn.tif"), tmp_path / "out", scale=1e-3, sun=OVERHEAD)
     np.testing.assert_allclose(bands(tmp_path / "out"), point_bands(strip.pixels), rtol=1e-5)
     assert Scaled(_source(strip), 2.0).grid == strip.grid
 
@@ -304,7 +307,7 @@ def test_item_tells_place_sun_time_and_sources(product, strip):
     item = json.loads(text)
     properties = item["properties"]
     assert properties["ssys:targets"] == ["Mars"]
-    assert (properties["view:sun_azimuth"], properties["view:sun_elevation"]) == (250.0, 41.0)
+    assert (properties["view:sun_azimuth"], properties["view:sun_elevation"]) == (250.0, 90.0)
     assert properties["datetime"] == "2009-03-04T05:06:07Z"
     assert properties["orrery:time_known"]
     assert properties["orrery:wavelengths_nm"] == list(EVC_NM)
@@ -316,9 +319,25 @@ def test_item_tells_place_sun_time_and_sources(product, strip):
     assert all((product / asset["href"]).exists() for asset in item["assets"].values())
 
 
+def test_a_low_sun_is_made_up_for(strip, tmp_path):
+    """Half as bright under a sun at 30 degrees is the same ground, for cosine of incidence is one half."""
+    write(tmp_path / "low.tif", {"i_over_f": strip.pixels / 2}, strip.grid)
+    run(replace(strip, image=tmp_path / "low.tif"), tmp_path / "out", sun=(None, 30.0))
+    np.testing.assert_allclose(bands(tmp_path / "out"), point_bands(strip.pixels), rtol=1e-5)
+
+
+def test_a_strip_whose_sun_nobody_tells_is_refused(tmp_path):
+    strip = make_strip(tmp_path, 40, 40, sidecar=False)
+    with pytest.raises(OrreryError, match=r"ctx\.tif: tells no sun_elevation; give --sun-elevation"):
+        run(strip, tmp_path / "out")
+    with pytest.raises(OrreryError, match="lights no image"):
+        run(strip, tmp_path / "out", sun=(None, -3.0))
+    assert not (tmp_path / "out").exists()
+
+
 def test_without_a_side_car_sun_and_time_are_unknown_and_said_to_be(tmp_path):
     strip = make_strip(tmp_path, 40, 40, sidecar=False)
-    run(strip, tmp_path / "out")
+    run(strip, tmp_path / "out", sun=OVERHEAD)
     properties = json.loads((tmp_path / "out" / "item.json").read_text())["properties"]
     assert "view:sun_azimuth" not in properties
     assert not properties["orrery:time_known"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from math import ceil, sqrt
+from math import ceil, radians, sin, sqrt
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from orrery.errors import OrreryError
 from orrery.raster.dem import Dem
 from orrery.raster.grid import Grid
 from orrery.raster.io import Source, open_windows
-from orrery.raster.sidecar import SunTrueNorth, known_sun, read_sidecar
+from orrery.raster.sidecar import SunTrueNorth, known_sun, read_sidecar, sun_true_north
 from orrery.raster.windows import Part, Scaled, Span, Windows, reduced
 from orrery.systems.mars_bands.statistics import measure
 from orrery.systems.mars_bands.tile import Statistics
@@ -29,7 +29,7 @@ class Strip:
 
     Attributes:
         path: its file.
-        source: I/F.
+        source: I/F over the cosine of the incidence on level ground.
         dem: in this image's coordinate system; None for models that use none.
         sun_true_north: azimuth from true north and elevation, degrees, where the side-car or the file tells.
         taken: time in ISO 8601, where the side-car tells.
@@ -57,6 +57,7 @@ def opened(
     dem: Path | None,
     *,
     uses_dem: bool,
+    sun: tuple[float | None, float | None] = (None, None),
     scale: float = 1.0,
     image_band: int = 1,
     dem_band: int = 1,
@@ -67,12 +68,14 @@ def opened(
         image: map-projected.
         dem: heights in m; it is not read for a model that uses none.
         uses_dem: whether the model wants heights.
+        sun: azimuth from true north and elevation, degrees; None: as the side-car or the file tells. The elevation must be known:
+            I/F is divided by the cosine of the incidence, as in training.
         scale: factor that makes the image's values I/F.
         image_band: counted from 1.
         dem_band: counted from 1.
 
     Raises:
-        OrreryError: a file is unreadable, of another body or in degrees; the model wants a DEM and there is none, or it does
+        OrreryError: a file is unreadable, of another body or in degrees; nobody tells how high the sun stood; the model wants a DEM and there is none, or it does
             not meet the image; the image is tiny.
     """
     with ExitStack() as stack:
@@ -84,7 +87,8 @@ def opened(
                 remedy=f"give an image of {SMALLEST_PX} x {SMALLEST_PX} px or more",
             )
         sidecar = read_sidecar(image)
-        pixels = source if scale == 1 else Scaled(source, scale)
+        _, elevation_deg = sun_true_north(source, {"view:sun_azimuth": 0.0, **sidecar}, sun)
+        pixels = Scaled(source, scale / sin(radians(elevation_deg)))
         strip = Strip(image, pixels, None, known_sun(source, sidecar), sidecar.get("datetime"))
         if uses_dem:
             terrain = stack.enter_context(open_windows(_wanted(dem, image), body="mars", band=dem_band))

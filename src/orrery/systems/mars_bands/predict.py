@@ -91,6 +91,7 @@ def predict(
     params: PredictParams,
     tags: Mapping[str, str],
     dem: Path | None = None,
+    sun: tuple[float | None, float | None] = (None, None),
     stride: int | None = None,
     scale: float = 1.0,
     image_band: int = 1,
@@ -106,6 +107,7 @@ def predict(
         params: how to cut and blend.
         tags: lineage, written into every raster and the item; together with `model.recipe()` they name the model.
         dem: heights in m, for models that use them.
+        sun: azimuth from true north and elevation, degrees; None: from the image's metadata.
         stride: in place of `params.stride_divisor`.
         scale: factor that makes the image's values I/F.
         image_band: counted from 1.
@@ -119,7 +121,13 @@ def predict(
     with (
         rasterio.Env(GDAL_CACHEMAX=CACHE_MB),
         opened(
-            image, dem, uses_dem=model.uses_dem, scale=scale, image_band=image_band, dem_band=dem_band
+            image,
+            dem,
+            uses_dem=model.uses_dem,
+            sun=sun,
+            scale=scale,
+            image_band=image_band,
+            dem_band=dem_band,
         ) as strip,
         tqdm(total=2 * strip.grid.height, unit="row", desc="predict", disable=not progress) as bar,
     ):
@@ -129,7 +137,7 @@ def predict(
         identity = {
             "orrery": __version__,
             "sources": [(path.name, digest) for path, digest in sources.items()],
-            "bands": [image_band, dem_band, scale],
+            "bands": [image_band, dem_band, scale, *sun],
             "model": [model.name, model.recipe(), dict(tags)],
             "params": params.model_dump(),
         }

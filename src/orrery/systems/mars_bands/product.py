@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from math import ceil, sqrt
 from pathlib import Path
@@ -29,6 +30,7 @@ from orrery.systems.quicklook import QUICKLOOK_PX, colour, gray, panels
 Array = NDArray[np.float32]
 PICTURE_PX = 4_000_000  # of evc.png and fc.png; the COG has them all
 ROWS_AT_ONCE = 256
+THREADS = 2
 SIGMA, CONFIDENCE = "sigma ", "confidence "
 FILES = (
     "bands.tif", "sigma.tif", "confidence.tif", "valid.tif", "evc.png", "fc.png", "quicklook.png", ITEM,
@@ -64,6 +66,8 @@ def band_names(planes: Sequence[str]) -> list[str]:
 def write_products(store: RowStore, content: Content, folder: Path, out: Path) -> list[str]:
     """Write those of `FILES` that the planes allow into `folder`; those that are there already are complete and stay.
 
+    Compressing takes longer than all else but the model: it is done in threads of our own, as GDAL's would not survive a fork.
+
     Args:
         store: finished planes of the model, and `VALID`.
         content: what the product tells about itself.
@@ -75,10 +79,12 @@ def write_products(store: RowStore, content: Content, folder: Path, out: Path) -
     """
     makers = _makers(store, content)
     names = [name for name in FILES if name in makers or name == ITEM]
-    makers[ITEM] = lambda path: _write_item(store.grid, content, names, path, out)
-    for name in names:
-        if not (folder / name).exists():
-            makers[name](folder / name)
+    with ThreadPoolExecutor(THREADS) as pool:
+        missing = [name for name in names if name != ITEM and not (folder / name).exists()]
+        for made in [pool.submit(makers[name], folder / name) for name in missing]:
+            made.result()
+    if not (folder / ITEM).exists():
+        _write_item(store.grid, content, names, folder / ITEM, out)
     return names
 
 

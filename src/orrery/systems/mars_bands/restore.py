@@ -77,6 +77,7 @@ def restore(
     alignment: AlignParams,
     tags: Mapping[str, str],
     dem: Path | None = None,
+    sun: tuple[float | None, float | None] = (None, None),
     align: bool = True,
     stride: int | None = None,
     scale: float = 1.0,
@@ -97,6 +98,7 @@ def restore(
         alignment: how the cube is brought onto the image.
         tags: lineage.
         dem: heights in m, for models that use them.
+        sun: azimuth from true north and elevation, degrees; None: from the image's metadata.
         align: False: the cube lies on the image already.
         stride: in place of `params.stride_divisor`.
         scale: factor that makes the image's values I/F.
@@ -113,7 +115,13 @@ def restore(
     with (
         rasterio.Env(GDAL_CACHEMAX=CACHE_MB),
         opened(
-            image, dem, uses_dem=model.uses_dem, scale=scale, image_band=image_band, dem_band=dem_band
+            image,
+            dem,
+            uses_dem=model.uses_dem,
+            sun=sun,
+            scale=scale,
+            image_band=image_band,
+            dem_band=dem_band,
         ) as strip,
     ):
         part = strip.part(_span(strip, observed.grid, alignment.search_m, cube))
@@ -125,7 +133,7 @@ def restore(
             identity = {
                 "orrery": __version__,
                 "sources": [(path.name, digest) for path, digest in sources.items()],
-                "bands": [image_band, dem_band, scale],
+                "bands": [image_band, dem_band, scale, *sun],
                 "model": [model.name, model.recipe(), dict(tags)],
                 "params": [params.model_dump(), filling.model_dump(), alignment.model_dump(), align, seed],
             }

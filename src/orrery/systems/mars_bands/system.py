@@ -45,9 +45,9 @@ class MarsBands(System[MarsParams]):
     )
 
     takes: Mapping[str, Mapping[str, bool]] = {
-        "predict": dict.fromkeys(("dem", "stride", "scale", "image_band", "dem_band"), False)
+        "predict": dict.fromkeys(("dem", "sun", "stride", "scale", "image_band", "dem_band"), False)
         | {"images": True},
-        "restore": dict.fromkeys(("dem", "align", "stride", "scale", "image_band", "dem_band"), False)
+        "restore": dict.fromkeys(("dem", "sun", "align", "stride", "scale", "image_band", "dem_band"), False)
         | {"images": True, "cube": True},
     }
 

@@ -31,8 +31,8 @@ repro: $(INSTALLED) ## fetch the sample and run the whole pipeline, from scenes 
 	dvc pull --quiet data.dvc
 	dvc repro
 	@echo
-	@echo "tables and pictures   reports/lunar-dtm/tables.md"
-	@echo "alignment verdict     reports/gates/lunar-dtm.json"
+	@echo "tables and pictures   reports/*/tables.md"
+	@echo "alignment verdicts    reports/gates/*.json"
 	@echo "runs and models       make ui"
 	@echo "your own image        .venv/bin/orrery predict lunar-dtm --help"
 

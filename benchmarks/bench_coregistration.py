@@ -21,8 +21,10 @@ import numpy as np
 from benchmarks.coregistration_cases import CASES, GRID, Pair, make_pair
 from benchmarks.row import Row
 from orrery.errors import OrreryError
+from orrery.params import load_params
 from orrery.raster.align import Coregistration, CoregistrationOptions, coregister
 from orrery.raster.align.warping import positions_as_written
+from orrery.systems.base import get_section
 
 FOLDER = Path(os.environ.get("ORRERY_SHARED", Path(__file__).parents[2] / "shared/data")) / "mars/ctx/mc11e"
 CROPS = os.environ.get("ORRERY_BENCH_COREGISTRATION_CROPS", "BCEF")  # settings were chosen on A and D
@@ -32,8 +34,8 @@ SEED = 5
 GOALS_PX = {"a": 0.05, "b": 0.08, "c": 0.15, "d1": 0.15, "d3": 0.30}
 HALF = ("c", "d1", "d3")  # where at most half of the peer's error is asked
 PATHOLOGICAL = "d2"
-# as in systems.mars-bands.gate of params.yaml
-MOST_RESIDUAL_PX, LEAST_VALID_SHARE = 1.0, 0.8
+GATE = get_section(load_params(Path(__file__).parents[1] / "params.yaml"), "mars-bands").gate
+MOST_RESIDUAL_PX, LEAST_VALID_SHARE = float(GATE["residual"].max), float(GATE["valid_share"].min)
 
 
 @dataclass(frozen=True)

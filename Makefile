@@ -15,6 +15,8 @@ export GX_ANALYTICS_ENABLED := false
 export GDAL_PAM_ENABLED := NO
 # Threads that wait for each other sleep: spinning ones starve whatever else runs, and themselves, sixfold.
 export OMP_WAIT_POLICY := passive
+# numpy solves many small systems here, each of which threads only delay; torch keeps its own.
+export OPENBLAS_NUM_THREADS := 1
 # Two pytest workers share the cores; more threads than one in each only fight.
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1
 

@@ -4,11 +4,12 @@ import copy
 
 import numpy as np
 from affine import Affine
+from scipy import ndimage
 
 from orrery.raster.grid import Grid
 from orrery.raster.io import write
 from orrery.raster.scene import write_scene
-from orrery.raster.windows import block_means, coarser
+from orrery.raster.windows import coarser
 from orrery.systems.mars_bands.params import MarsParams, VariantParams
 from tests.unit.systems.mars_scenes import CTX, WHEN, ground
 
@@ -60,8 +61,9 @@ def lit_image(name, side=SIDE):
 
 
 def cells_of(name, roll=0, side=SIDE):
-    """(B, h, w) cube that is a straight line from the image's means over cells; a strip at the left is unknown."""
-    cells = np.roll(block_means(lit_image(name, side), STEP), roll, 1)
+    """(B, h, w) cube that is a straight line from the image as CRISM would resolve it; a strip at the left is unknown."""
+    seen = ndimage.gaussian_filter(lit_image(name, side), 27 / 6 / 2.3548)  # full width at half maximum: 27 m
+    cells = np.roll(seen[STEP // 2 :: STEP, STEP // 2 :: STEP], roll, 1)
     cube = np.stack([slope * cells + offset for slope, offset in zip(SLOPES, OFFSETS, strict=True)])
     cube[:, : cells.shape[0] // 2, :8] = np.nan
     return cube.astype(np.float32)

@@ -116,6 +116,13 @@ def test_heights_join_as_relief_within_the_patch(patches):
     np.testing.assert_allclose(item["inputs"][1], (dem - np.nanmean(dem)) / HEIGHT_SCALE_M, atol=1e-4)
 
 
+def test_a_scene_without_heights_is_named_where_they_are_wanted(tmp_path):
+    write_aligned(tmp_path / "aligned", "train-a")
+    make_patches(tmp_path / "aligned", tmp_path / "patches", section_of())
+    with pytest.raises(OrreryError, match=r"train-a\.safetensors: holds no heights"):
+        dataset(tmp_path / "patches", dem=True)[0]
+
+
 def test_a_set_without_patches_is_told(patches):
     with pytest.raises(OrreryError, match="no patches of the set 'test'"):
         dataset(patches, "test")

@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
+from orrery.errors import OrreryError
 from orrery.files import write_json
 from orrery.systems.mars_bands.bins import sid
 from orrery.systems.mars_bands.calibration import BORDER_PX, ONE_SIGMA, calibrated
@@ -212,6 +213,11 @@ def test_a_tile_is_predicted_as_the_image_around_it_is(patches):
     part = model.predict([Tile(image[32:160, 32:160], None, statistics, 6.0)])[0]
     inner = np.s_[:, around:-around, around:-around]
     np.testing.assert_allclose(part[inner], whole[:, 32:160, 32:160][inner], rtol=2e-3)
+
+
+def test_a_model_that_needs_heights_says_so():
+    with pytest.raises(OrreryError, match="ours needs heights"):
+        model_of(planes_of(*[0.1] * 6), dem=True).predict([tile_of()])
 
 
 # Calibration

@@ -198,6 +198,14 @@ def test_no_training_scene_and_a_patch_larger_than_a_scene_are_refused(made, tmp
     assert not (tmp_path / "patches").exists()
 
 
+def test_a_scene_without_a_placement_asked_for_is_named(made, tmp_path):
+    write_aligned(tmp_path / "aligned", "train-a", alignments=("local", "none"))
+    with pytest.raises(OrreryError, match="train-a: has no bands aligned as 'true'"):
+        make_patches(
+            tmp_path / "aligned", tmp_path / "patches", section_of({"placements": ["local", "true"]})
+        )
+
+
 SPLIT = SplitParams(train=["train-*"], validation=["val-*"], test=["test-*"])
 
 

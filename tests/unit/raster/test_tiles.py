@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import map_coordinates
 
 from orrery.errors import OrreryError
-from orrery.raster.tiles import Axis, RowBlender, stretch
+from orrery.raster.tiles import Axis, RowBlender, corners, stretch
 
 
 @given(size=st.integers(1, 3000), tile=st.integers(2, 400), data=st.data())
@@ -38,6 +38,36 @@ def test_raster_smaller_than_a_tile_shrinks_it():
 def test_overlap_must_leave_a_pixel(overlap):
     with pytest.raises(OrreryError, match="overlap"):
         Axis.over(1000, 256, overlap)
+
+
+@given(
+    shape=st.tuples(st.integers(40, 200), st.integers(40, 200)),
+    tile=st.tuples(st.integers(20, 40), st.integers(20, 40)),
+    overlap=st.integers(0, 19),
+)
+def test_patches_cover_a_raster_in_rows_of_equal_columns(shape, tile, overlap):
+    found = corners(shape, tile, overlap)
+    covered = np.zeros(shape, bool)
+    for row, column in found:
+        assert covered[row : row + tile[0], column : column + tile[1]].shape == tile
+        covered[row : row + tile[0], column : column + tile[1]] = True
+    assert covered.all()
+    assert found == sorted(set(found))
+    fewest = [-(-(size - overlap) // (part - overlap)) for size, part in zip(shape, tile, strict=True)]
+    assert len(found) == fewest[0] * fewest[1]
+
+
+def test_patches_of_a_known_raster():
+    assert corners((64, 160), (64, 64), 16) == [(0, 0), (0, 48), (0, 96)]
+    assert corners((64, 64), (64, 64), 16) == [(0, 0)]
+
+
+@pytest.mark.parametrize("shape", [(63, 200), (200, 63)])
+def test_a_raster_smaller_than_a_patch_is_refused(shape):
+    with pytest.raises(
+        OrreryError, match=f"{shape[0]} x {shape[1]} px is smaller than a patch of 64 x 64 px"
+    ):
+        corners(shape, (64, 64), 16)
 
 
 def test_weights_are_a_partition_of_unity_and_full_at_the_border():

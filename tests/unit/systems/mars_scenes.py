@@ -28,7 +28,7 @@ def ground(name: str) -> np.ndarray:
     return values
 
 
-def make_scene(root, name: str, left_m=300_000.0, products=None):
+def make_scene(root, name: str, left_m=300_000.0, products=None, sun_true_north=None):
     """A scene whose bands are I/F of .1 to .3 under an hourglass footprint, about 250 m off; returns its truth."""
     grid = Grid(CTX, Affine(6, 0, left_m, 0, -6, -80_000), 460, 440)
     noise = ndimage.gaussian_filter(stream(6, name).standard_normal((2, 12, 12)), (0, 1.2, 1.2))
@@ -59,5 +59,7 @@ def make_scene(root, name: str, left_m=300_000.0, products=None):
     }
     if products:
         properties["orrery:products"] = products
-    write_scene(folder, name, {"ctx": "ctx.tif", "crism": "crism.tif"}, grid, None, properties, WHEN, "mars")
+    write_scene(
+        folder, name, {"ctx": "ctx.tif", "crism": "crism.tif"}, grid, sun_true_north, properties, WHEN, "mars"
+    )
     return truth

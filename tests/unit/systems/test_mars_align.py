@@ -9,6 +9,7 @@ from rasterio.crs import CRS
 from scipy import ndimage
 
 from orrery.errors import OrreryError
+from orrery.files import read_json, write_json
 from orrery.raster.grid import Grid
 from orrery.raster.io import Raster, read, write
 from orrery.raster.scene import list_scenes, read_scene
@@ -16,6 +17,7 @@ from orrery.seeds import stream
 from orrery.systems.mars_bands.align import AlignParams, align_scenes
 from orrery.systems.mars_bands.aligned import load_aligned
 from orrery.systems.mars_bands.likeness import correlation, hull_share, similarity
+from orrery.systems.mars_bands.placed import elevation_of
 from tests.unit.systems.mars_scenes import WAVELENGTHS_NM, make_scene
 
 
@@ -93,6 +95,16 @@ def test_equal_scenes_give_equal_bytes(aligned, tmp_path):
     align_scenes(list_scenes(tmp_path / "data"), tmp_path / "out", AlignParams(), 7)
     for path in sorted((tmp_path / "out" / "val-melas").iterdir()):
         assert path.read_bytes() == (root / "out" / "val-melas" / path.name).read_bytes(), path.name
+
+
+def test_the_suns_height_is_kept_where_its_azimuth_is_unknown(tmp_path):
+    make_scene(tmp_path / "data", "train-gale-0")
+    path = tmp_path / "data" / "train-gale-0" / "item.json"
+    item = read_json(path)
+    item["properties"]["view:sun_elevation"] = 41.5
+    write_json(path, item)
+    align_scenes(list_scenes(tmp_path / "data"), tmp_path / "out", AlignParams(), 7)
+    assert elevation_of(read_scene(tmp_path / "out" / "train-gale-0")) == 41.5
 
 
 # Bad input

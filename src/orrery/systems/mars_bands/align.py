@@ -218,7 +218,9 @@ def _write_item(found: Found, folder: Path, assets: Mapping[str, str], grid: Gri
     """Properties of the raw scene, and the corrections that made the bands."""
     scene = found.scene
     properties = {
-        key: value for key, value in sorted(scene.item.properties.items()) if key.startswith("orrery:")
+        key: value
+        for key, value in sorted(scene.item.properties.items())
+        if key.startswith("orrery:") or key == "view:sun_elevation"  # known without an azimuth too
     }
     properties["orrery:alignment"] = {name: each.to_dict() for name, each in found.corrections.items()}
     sun = scene.sun_true_north if "view:sun_azimuth" in scene.item.properties else None

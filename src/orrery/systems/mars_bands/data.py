@@ -80,7 +80,10 @@ class PatchDataset(Dataset[Batch]):
         valid = np.isfinite(bands).all(0) & np.isfinite(image)
         inputs = [self.normalisation.image(image, statistics)]
         if self.variant.dem:
-            dem = planes["dem"]
+            dem = planes.get("dem")
+            if dem is None:
+                problem, remedy = "holds no heights", "give its scene a DEM, or a variant without `dem`"
+                raise OrreryError(problem, file=self.root / self.index.iloc[number]["shard"], remedy=remedy)
             inputs.append(np.nan_to_num((dem - np.nanmean(dem)) / HEIGHT_SCALE_M).astype(np.float32))
         target = np.where(valid, self.normalisation.target(bands, planes["base"], own), 0)
         return {

@@ -91,7 +91,10 @@ def predicted(model: BandsModel | Judged, scene: PlacedScene, planes: dict[str, 
 def judge(
     found: Reflectance, truth: Array, image: Array, wavelengths_nm: list[float], suffix: str = ""
 ) -> dict[str, float]:
-    """All metrics of one prediction against one (B, H, W) cube in I/F, for each group of bands that it has whole."""
+    """All metrics of one prediction against one (B, H, W) cube in I/F, for each group of bands that it has whole.
+
+    One that is not defined, such as the angle between spectra of one band, is left out: JSON has no NaN.
+    """
     row: dict[str, float] = {}
     groups = {
         name: _positions(list(nm), wavelengths_nm) for name, nm in GROUPS.items() if _has(nm, wavelengths_nm)
@@ -107,10 +110,14 @@ def judge(
         figures = {f"{metric}_if": absolute[metric] for metric in IN_REFLECTANCE}
         figures |= {metric: scored[metric] for metric in IN_SCORES}
         figures["spectral_angle_deg"] = absolute["spectral_angle_deg"]
-        if found.sigma is not None:
+        if found.sigma is not None and known.any():
             inside = np.abs(values - cube) <= found.sigma[bands]
             figures["coverage_1sigma"] = float(inside[:, known].mean())
-        row |= {f"{metric}_{name}{suffix}": float(value) for metric, value in figures.items()}
+        row |= {
+            f"{metric}_{name}{suffix}": float(value)
+            for metric, value in figures.items()
+            if np.isfinite(value)
+        }
     return row
 
 

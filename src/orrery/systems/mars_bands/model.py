@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from orrery.errors import OrreryError
 from orrery.systems.mars_bands.data import HEIGHT_SCALE_M
 from orrery.systems.mars_bands.heads import Head, padded
 from orrery.systems.mars_bands.nets import input_size
@@ -107,14 +108,20 @@ class BandsModel:
         return found
 
     def reflectance(self, tile: Tile) -> Reflectance:
-        """Bands of one tile in the order of the variant; NaN where the image is invalid."""
+        """Bands of one tile in the order of the variant; NaN where the image is invalid.
+
+        Raises:
+            OrreryError: the model needs heights and the tile has none.
+        """
         statistics = tile.statistics
         image = np.clip(tile.image, statistics.low, statistics.high)
         if self.variant.normalisation == "patch":
             statistics = statistics_of(image)
         planes = [self.normalisation.image(image, statistics)]
         if self.variant.dem:
-            assert tile.dem_m is not None
+            if tile.dem_m is None:
+                remedy = "give every scene a DEM, or a variant without `dem`"
+                raise OrreryError(f"{self.name} needs heights, which a scene lacks", remedy=remedy)
             planes.append(np.nan_to_num((tile.dem_m - np.nanmean(tile.dem_m)) / HEIGHT_SCALE_M))
         values, sigma, confidence = self._forward(np.stack(planes).astype(np.float32))
         base = base_of(image, tile.gsd_m)

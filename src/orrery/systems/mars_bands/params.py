@@ -28,11 +28,15 @@ class ClipParams(Section):
 class PatchParams(Section):
     """How aligned scenes are cut, and for which placements of the CRISM cube."""
 
-    size_px: Annotated[int, Field(gt=0, multiple_of=32)]
+    size_px: Annotated[
+        int, Field(ge=64, multiple_of=32, description="calibration leaves out a border of 16 px")
+    ]
     overlap_px: Annotated[int, Field(ge=0)]
     min_valid_fraction: Fraction
     wavelengths_nm: Annotated[list[Positive], Field(min_length=1, description="bands to keep, nm; nearest")]
-    placements: Annotated[list[Alignment], Field(min_length=1)]
+    placements: Annotated[
+        list[Alignment], Field(min_length=1, description="with `local`, on which all variants are validated")
+    ]
     clip: ClipParams
 
 
@@ -77,6 +81,15 @@ class VariantParams(Section):
     losses: dict[LossName, NonNegative]
     optimiser: OptimiserParams
 
+    @model_validator(mode="after")
+    def _losses_suit_the_head(self) -> VariantParams:
+        foreign = "uncertainty" if self.head.name == "classification" else "cross_entropy"
+        if self.losses.get(foreign, 0) > 0:  # type: ignore[call-overload]
+            raise ValueError(f"losses.{foreign}: a {self.head.name} has none")
+        if not any(weight > 0 for weight in self.losses.values()):
+            raise ValueError("losses: none has a weight")
+        return self
+
 
 class MarsParams(SystemSection):
     """Everything of mars-bands."""
@@ -90,6 +103,8 @@ class MarsParams(SystemSection):
 
     @model_validator(mode="after")
     def _variants_are_served(self) -> MarsParams:
+        if "local" not in self.patch.placements:
+            raise ValueError("patch.placements: lacks 'local', on which all variants are validated")
         for name, variant in self.variants.items():
             if variant.placement not in self.patch.placements:
                 raise ValueError(

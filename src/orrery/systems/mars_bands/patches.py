@@ -30,7 +30,7 @@ def make_patches(aligned: Path, out: Path, params: MarsParams) -> None:
     statistics.json is of all training scenes, scenes.json of each scene.
 
     Raises:
-        OrreryError: no training scene, a place in two sets, a scene smaller than a patch.
+        OrreryError: no training scene, a place in two sets, a scene smaller than a patch or without a placement.
     """
     scenes = [load_placed(folder) for folder in sorted(aligned.iterdir()) if folder.is_dir()]
     sets = {scene.id: split_of(scene.id, params.split) for scene in scenes}
@@ -45,6 +45,7 @@ def make_patches(aligned: Path, out: Path, params: MarsParams) -> None:
         for scene in scenes:
             if sets[scene.id] in ("train", "validation"):
                 planes = scene_planes(scene, params.patch, params.patch.placements)
+                _refuse_missing(scene, planes, params.patch.placements)
                 rows.extend(_write(scene, planes, sets[scene.id], temporary, params.patch))
                 bands = planes[f"bands-{params.patch.placements[0]}"]
                 own = moments(planes["image"], bands)
@@ -73,6 +74,21 @@ def scene_planes(
         if bands is not None:
             planes[f"bands-{placement}"] = np.stack([clip(band, params.clip) for band in bands])
     return planes
+
+
+def _refuse_missing(scene: PlacedScene, planes: Mapping[str, Array], placements: Sequence[Alignment]) -> None:
+    """Every patch must have the bands of every placement.
+
+    Raises:
+        OrreryError: a scene lacks one.
+    """
+    for placement in placements:
+        if f"bands-{placement}" not in planes:
+            raise OrreryError(
+                f"has no bands aligned as {placement!r}",
+                file=scene.scene.folder,
+                remedy="take it out of systems.mars-bands.patch.placements; only a twin has 'true'",
+            )
 
 
 def clip(plane: Array, params: ClipParams) -> Array:

@@ -18,7 +18,7 @@ Array = NDArray[np.float32]
 def scene_picture(
     name: str, image: Array, truth: Array, found: Reflectance, wavelengths_nm: list[float], path: Path
 ) -> None:
-    """A row for each colour composite whose bands there are: image, CRISM, prediction, error, 1-sigma.
+    """A row for each colour composite whose bands there are: image, CRISM, prediction, error, 1-sigma; no picture without one.
 
     Args:
         name: of the scene.
@@ -29,8 +29,10 @@ def scene_picture(
         path: PNG to write.
     """
     rows = {NAMES[name]: bands for name, bands in composites_of(wavelengths_nm).items()}
-    figure = Figure(figsize=(16, 3.6 * max(len(rows), 1)), layout="constrained")
-    axes = figure.subplots(max(len(rows), 1), 5, squeeze=False)
+    if not rows:
+        return
+    figure = Figure(figsize=(16, 3.6 * len(rows)), layout="constrained")
+    axes = figure.subplots(len(rows), 5, squeeze=False)
     for row, (title, bands) in zip(axes, rows.items(), strict=True):
         seen, guessed = truth[bands], found.values[bands]
         footprint = np.isfinite(seen).all(0)

@@ -86,6 +86,6 @@ def elevation_of(scene: Scene) -> float:
     elevation = scene.item.properties.get("view:sun_elevation")
     if not isinstance(elevation, int | float) or not 0 < elevation <= 90:
         problem = f"tells no sun above the horizon (view:sun_elevation is {elevation})"
-        remedy = "add it: 90 degrees less the INCIDENCE_ANGLE of the CTX label"
+        remedy = "add it to the raw scene: 90 degrees less the INCIDENCE_ANGLE of the CTX label"
         raise OrreryError(problem, file=scene.folder / "item.json", remedy=remedy)
     return float(elevation)

@@ -15,12 +15,14 @@ SHOWN = {"rmse_if": "RMSE, I/F", "spectral_angle_deg": "spectral angle, degrees"
 
 
 def quality_plot(rows: Sequence[Row], path: Path) -> None:
-    """Error, spectral angle and correlation of every variant, a line of panels a table at the pipeline's alignment."""
+    """Error, spectral angle and correlation of every variant, a line of panels a table at the pipeline's alignment; no plot without one."""
     tables = [
         table for table in dict.fromkeys(row["table"] for row in rows) if table.endswith("pipeline alignment")
     ]
-    figure = Figure(figsize=(14, 3.6 * max(len(tables), 1)), layout="constrained")
-    axes = figure.subplots(max(len(tables), 1), len(SHOWN), squeeze=False)
+    if not tables:
+        return
+    figure = Figure(figsize=(14, 3.6 * len(tables)), layout="constrained")
+    axes = figure.subplots(len(tables), len(SHOWN), squeeze=False)
     for line, table in zip(axes, tables, strict=True):
         names = list(dict.fromkeys(row["row"] for row in rows if row["table"] == table))
         for axis, (metric, title) in zip(line, SHOWN.items(), strict=True):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
@@ -33,7 +32,7 @@ def load_network(
             file=weights,
             remedy="run the train stage again",
         ) from error
-    return network.eval().to(memory_format=torch.channels_last)
+    return network.eval()
 
 
 def load_recipe(variant: str, work: Workspace, replica: int = 0) -> dict[str, Any]:

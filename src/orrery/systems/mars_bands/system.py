@@ -26,6 +26,8 @@ from orrery.systems.mars_bands.restore import restore
 from orrery.systems.mars_bands.tables import write_tables
 from orrery.systems.mars_bands.task import BandsTask
 
+EXAMPLE_PX = 96  # sizes below 64 would be frozen into the exported network
+
 
 class MarsBands(System[MarsParams]):
     """CRISM bands in I/F from one CTX image."""
@@ -91,7 +93,7 @@ class MarsBands(System[MarsParams]):
         """Noise: export looks at shapes only."""
         params = section.variants[variant]
         size = input_size(params.network)
-        height = max(size.smallest, 3 * size.multiple)
+        height = -(-max(size.smallest, EXAMPLE_PX) // size.multiple) * size.multiple
         return torch.zeros(2, 2 if params.dem else 1, height, height + 2 * size.multiple)
 
     def evaluate(

@@ -56,9 +56,14 @@ def test_full_scale_is_the_papers(edited):
         ),
         ("scale: demo", "scale: huge", "scale: input should be 'demo' or 'full'"),
         (
-            "lunar-dtm-orrery-dtm: {system: lunar-dtm, variant: orrery-dtm}",
-            "lunar-dtm-x: {system: lunar-dtm, variant: x}",
+            "lunar-dtm-stem-7x7: {<<: *lunar, variant: stem-7x7}",
+            "lunar-dtm-x: {<<: *lunar, variant: x}",
             "models.lunar-dtm-x",
+        ),
+        (
+            "mars-bands-unaligned: {<<: *mars, variant: unaligned}",
+            "mars-bands-unaligned: {<<: *mars, code: src/orrery, variant: unaligned}",
+            "models.mars-bands-unaligned.code",
         ),
     ],
 )

@@ -29,7 +29,9 @@ def without_install(recipe):
 
 
 def test_every_target_tells_what_it_does(repository):
-    told = subprocess.run(["make", "help"], cwd=repository, capture_output=True, text=True, check=True).stdout
+    told = subprocess.run(
+        ["make", "--no-print-directory", "help"], cwd=repository, capture_output=True, text=True, check=True
+    ).stdout
     phony = re.search(r"^\.PHONY: (.*)$", (repository / "Makefile").read_text(), re.MULTILINE).group(1)
     lines = {line.split()[1]: line.split(maxsplit=2)[2] for line in told.splitlines()}
     assert sorted(lines) == sorted(phony.split())
@@ -67,7 +69,11 @@ def test_an_old_python_is_refused_with_the_remedy(repository, tmp_path):
     for name in ("requirements.lock", "pyproject.toml"):
         (tmp_path / name).touch()
     done = subprocess.run(
-        ["make", "install", f"PYTHON={old}"], cwd=tmp_path, capture_output=True, text=True, check=False
+        ["make", "--no-print-directory", "install", f"PYTHON={old}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 2
     assert done.stdout == "orrery needs Python 3.11 or later: make PYTHON=/path/to/python3.11\n"

@@ -32,6 +32,7 @@ def cli() -> None:
     A model at work:
       orrery predict lunar-dtm --image IMAGE --dem DEM --out FOLDER
       orrery predict mars-bands --image IMAGE --out FOLDER
+      orrery predict kaguya-disparity --left TC1 --right TC2 --out FOLDER
       orrery restore mars-bands --cube CUBE --image IMAGE --out FOLDER
       orrery lineage FOLDER/dtm.tif
     """
@@ -193,7 +194,6 @@ IMAGE = click.option(
     "images",
     type=PATH,
     multiple=True,
-    required=True,
     help="Map-projected image; where the system makes mosaics, repeat it.",
 )
 DEM = click.option(
@@ -222,6 +222,24 @@ SCALE = click.option(
 )
 IMAGE_BAND = click.option("--image-band", type=int, help="Band of the images to read [default: 1].")
 DEM_BAND = click.option("--dem-band", type=int, help="Band of the DEM to read [default: 1].")
+LEFT = click.option(
+    "--left", type=PATH, help="Stereo: image of the telescope that looks ahead (label or image)."
+)
+RIGHT = click.option("--right", type=PATH, help="Stereo: image of the one that looks back.")
+TABLE = click.option(
+    "--table",
+    help="Stereo: quantisation table, where no label tells it; an uncompressed pair is compressed with it.",
+)
+MEAN_COUNT = click.option(
+    "--mean-count",
+    type=click.FloatRange(0, min_open=True),
+    help="Stereo: mean to which an uncompressed pair is brought before that [default: as it is].",
+)
+COUNT_SCALE = click.option(
+    "--count-scale",
+    type=click.FloatRange(0, min_open=True),
+    help="Stereo: factor that makes the values of images without a label counts.",
+)
 
 
 @cli.command()
@@ -237,6 +255,11 @@ DEM_BAND = click.option("--dem-band", type=int, help="Band of the DEM to read [d
 @SCALE
 @IMAGE_BAND
 @DEM_BAND
+@LEFT
+@RIGHT
+@TABLE
+@MEAN_COUNT
+@COUNT_SCALE
 def predict(
     system: str,
     out: Path,
@@ -245,7 +268,7 @@ def predict(
     sun_elevation: float | None,
     **request: Any,
 ) -> None:
-    """Turn whole images, and a coarse DEM where the model wants it, into a georeferenced product with its uncertainty and lineage.
+    """Turn whole images, with a coarse DEM or as a stereo pair where the model wants it, into a georeferenced product with its uncertainty and lineage.
 
     A system takes the options that mean something to it, and says so of the others.
     """

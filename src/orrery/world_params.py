@@ -128,8 +128,29 @@ class MarsParams(Section):
         return self
 
 
+class StereoSceneParams(Section):
+    """One stereo pair of the lunar twin, as Kaguya's Terrain Camera takes it."""
+
+    kind: Literal["flat", "mountain", "wall"]
+    sun: SunParams
+    mean_count: Annotated[
+        Positive, Field(description="of both images, in counts of the 10-bit converter")
+    ] = 250.0
+
+
+class KaguyaParams(Section):
+    """The pairs that SELENE would bring home uncompressed."""
+
+    gsd_m: Annotated[Positive, Field(description="pixel size, m")] = 10.0
+    height_px: Count
+    width_px: Count
+    scenes: Annotated[dict[str, StereoSceneParams], Field(min_length=1)]
+    drawn_scenes: Annotated[int, Field(ge=0, description="further scenes drawn from the seed")] = 0
+
+
 class IngestParams(Section):
     """What `orrery ingest --source twin` makes: a world whose section is left out is not made."""
 
     moon: MoonParams | None = None
     mars: MarsParams | None = None
+    kaguya: KaguyaParams | None = None

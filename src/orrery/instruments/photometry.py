@@ -55,6 +55,33 @@ class Sun:
         return across * math.sin(azimuth), across * math.cos(azimuth), math.cos(incidence)
 
 
+@dataclass(frozen=True)
+class View:
+    """Direction to the camera.
+
+    Attributes:
+        azimuth_deg: from the ground to the camera, clockwise from image up.
+        emission_deg: angle from the zenith, below 90.
+    """
+
+    azimuth_deg: float
+    emission_deg: float
+
+    def vector(self) -> tuple[float, float, float]:
+        """Unit vector to the camera: image right, image up, zenith."""
+        azimuth, emission = math.radians(self.azimuth_deg), math.radians(self.emission_deg)
+        across = math.sin(emission)
+        return across * math.sin(azimuth), across * math.cos(azimuth), math.cos(emission)
+
+    def phase_deg(self, sun: Sun) -> float:
+        """Angle between the directions to the camera and to the sun."""
+        cosine = sum(ours * theirs for ours, theirs in zip(self.vector(), sun.vector(), strict=True))
+        return math.degrees(math.acos(max(-1.0, min(1.0, cosine))))
+
+
+NADIR = View(0.0, 0.0)
+
+
 def lambert(mu0: Cosine, mu: Cosine) -> Cosine:
     """Lambert's law."""
     return mu0 + 0 * mu

@@ -1,4 +1,4 @@
-"""Slopes and shading of a height field, as the sun and a camera straight above would see it.
+"""Slopes and shading of a height field, as a camera sees it under the sun; straight from above unless a view is given.
 
 Heights are (height, width) arrays, m, row 0 at the top; NaN stays NaN and spreads to its neighbours.
 """
@@ -11,10 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orrery.errors import OrreryError
-from orrery.instruments.photometry import Sun, hapke, lambert, lommel_seeliger, lunar_lambert
+from orrery.instruments.photometry import (
+    NADIR,
+    Sun,
+    View,
+    hapke,
+    lambert,
+    lommel_seeliger,
+    lunar_lambert,
+)
 
 Array = NDArray[np.float32]
 STEEPEST_SLOPE = 1.0  # loose ground stands at 34 degrees (0.67); what is brighter still is albedo
+EDGE_ON = np.float32(0.02)  # cosine of emission of facets that the camera hardly sees
 ShadingModel = Literal["lunar-lambert", "lambert", "lommel-seeliger", "hapke"]
 
 
@@ -38,16 +47,28 @@ def slope_deg(height_m: Array, gsd_m: float) -> Array:
     return np.asarray(np.degrees(np.arctan(np.hypot(*slopes(height_m, gsd_m)))), np.float32)
 
 
-def shade(height_m: Array, gsd_m: float, sun: Sun, model: ShadingModel = "lunar-lambert") -> Array:
-    """Reflectance over that of flat ground under the same sun, seen from straight above.
+def shade(
+    height_m: Array,
+    gsd_m: float,
+    sun: Sun,
+    model: ShadingModel = "lunar-lambert",
+    view: View = NADIR,
+) -> Array:
+    """Reflectance over that of flat ground under the same sun and from the same view.
 
-    Facets turned away from the sun get 0; shadows cast by other facets are not drawn.
+    Facets turned away from the sun get 0, those turned away from the camera are seen edge on; shadows cast by other facets
+    are not drawn.
     """
     dz_dx, dz_dy = slopes(height_m, gsd_m)
-    right, up, zenith = sun.vector()
-    mu = 1 / np.sqrt(1 + dz_dx**2 + dz_dy**2)
-    mu0 = np.maximum((zenith - right * dz_dx - up * dz_dy) * mu, 0)
-    return np.asarray(_reflectance(mu0, mu, sun, model) / _flat(sun, model), np.float32)
+    upright = 1 / np.sqrt(1 + dz_dx**2 + dz_dy**2)
+
+    def cosine(direction: tuple[float, float, float]) -> Array:
+        right, up, zenith = direction
+        return np.asarray((zenith - right * dz_dx - up * dz_dy) * upright)
+
+    mu0 = np.maximum(cosine(sun.vector()), 0)
+    mu = upright if view == NADIR else np.maximum(cosine(view.vector()), EDGE_ON)
+    return np.asarray(_reflectance(mu0, mu, sun, model, view) / _flat(sun, model, view), np.float32)
 
 
 def sunward_slope(relative: Array, sun: Sun, model: ShadingModel = "lunar-lambert") -> Array:
@@ -90,22 +111,23 @@ def hillshade_u8(
     return np.where(np.isfinite(gray), np.clip(128 * gray, 1, 255), 0).astype(np.uint8)
 
 
-def _flat(sun: Sun, model: ShadingModel) -> float:
+def _flat(sun: Sun, model: ShadingModel, view: View = NADIR) -> float:
     """Reflectance of level ground."""
-    zenith = np.full(1, sun.vector()[2], np.float32)
-    return float(_reflectance(zenith, np.ones_like(zenith), sun, model)[0])
+    mu0, mu = (np.full(1, direction.vector()[2], np.float32) for direction in (sun, view))
+    return float(_reflectance(mu0, mu, sun, model, view)[0])
 
 
-def _reflectance(mu0: Array, mu: Array, sun: Sun, model: ShadingModel) -> Array:
-    """Reflectance for cosines of incidence and emission; the phase angle is the sun's incidence (nadir view)."""
+def _reflectance(mu0: Array, mu: Array, sun: Sun, model: ShadingModel, view: View = NADIR) -> Array:
+    """Reflectance for cosines of incidence and emission."""
+    phase_deg = sun.incidence_deg if view == NADIR else view.phase_deg(sun)
     match model:
         case "lunar-lambert":
-            return lunar_lambert(mu0, mu, sun.incidence_deg)
+            return lunar_lambert(mu0, mu, phase_deg)
         case "lambert":
             return lambert(mu0, mu)
         case "lommel-seeliger":
             return lommel_seeliger(mu0, mu)
         case "hapke":
-            return hapke(mu0, mu, sun.incidence_deg)
+            return hapke(mu0, mu, phase_deg)
         case _:
             assert_never(model)

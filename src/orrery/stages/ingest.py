@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,6 +14,13 @@ from orrery.errors import OrreryError
 from orrery.files import replacing
 from orrery.params import load_params
 from orrery.worlds import mars, moon
+from orrery.worlds.moon import stereo_scenes
+
+WORLDS: Mapping[str, Callable[[Path, Any, int], list[str]]] = {
+    "moon": moon.make,
+    "mars": mars.make,
+    "kaguya": stereo_scenes.make,
+}
 
 
 def run(out: Path, versioned: bool) -> None:
@@ -21,14 +30,12 @@ def run(out: Path, versioned: bool) -> None:
         OrreryError: DVC refuses.
     """
     params = load_params()
-    if params.ingest.moon:
-        with replacing(out / "moon") as temporary:
-            names = moon.make(temporary, params.ingest.moon, params.seed)
-        click.echo(f"{len(names)} scenes under {out / 'moon'}")
-    if params.ingest.mars:
-        with replacing(out / "mars") as temporary:
-            names = mars.make(temporary, params.ingest.mars, params.seed)
-        click.echo(f"{len(names)} scenes under {out / 'mars'}")
+    for name, make in WORLDS.items():
+        wanted = getattr(params.ingest, name)
+        if wanted:
+            with replacing(out / name) as temporary:
+                names = make(temporary, wanted, params.seed)
+            click.echo(f"{len(names)} scenes under {out / name}")
     if versioned:
         record(out)
 

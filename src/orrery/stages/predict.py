@@ -54,7 +54,7 @@ def checked(owner: System[Any], request: Mapping[str, Any], verb: Verb) -> dict[
 
 def sources(request: Mapping[str, Any]) -> dict[str, Path]:
     """Role -> file, of all files that a request names."""
-    images = {f"image_{number}": path for number, path in enumerate(request["images"], 1)}
+    images = {f"image_{number}": path for number, path in enumerate(request.get("images", ()), 1)}
     return images | {name: value for name, value in request.items() if isinstance(value, Path)}
 
 

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 
 import numpy as np
-import pyproj
 from affine import Affine
 from numpy.typing import NDArray
-from pyproj.crs import ProjectedCRS
-from pyproj.crs.coordinate_operation import EquidistantCylindricalConversion
-from rasterio.crs import CRS
 from scipy import ndimage
 
-from orrery.raster.grid import AffineMap, Body, Grid
+from orrery.raster.grid import AffineMap, Grid
 
 Array = NDArray[np.float32]
 
-LATITUDE_LONGITUDE: dict[Body, str] = {"moon": "IAU_2015:30100", "mars": "IAU_2015:49900"}
 BORDER_PX = 16
 
 
@@ -38,18 +32,6 @@ def coarser(grid: Grid, factor: int) -> Grid:
     """The grid of pixels `factor` times as large, whole ones only."""
     transform = grid.transform * Affine.scale(factor)
     return Grid(grid.crs, transform, grid.height // factor, grid.width // factor)
-
-
-@lru_cache(maxsize=64)
-def equirectangular(body: Body, latitude_deg: float) -> CRS:
-    """Equirectangular projection of an IAU 2015 sphere that is true to scale at a latitude."""
-    conversion = EquidistantCylindricalConversion(latitude_first_parallel=latitude_deg)
-    projected = ProjectedCRS(
-        conversion,
-        name=f"{body.capitalize()} (2015) equirectangular {latitude_deg:g}",
-        geodetic_crs=pyproj.CRS(LATITUDE_LONGITUDE[body]),
-    )
-    return CRS.from_wkt(projected.to_wkt())
 
 
 def random_map(

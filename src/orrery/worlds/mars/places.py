@@ -11,9 +11,10 @@ from affine import Affine
 from orrery.errors import OrreryError
 from orrery.instruments import crism
 from orrery.raster.grid import RADIUS_M, Grid
+from orrery.raster.projections import equirectangular
 from orrery.seeds import stream
 from orrery.world_params import MarsParams, MarsSceneParams, Region
-from orrery.worlds.common.maps import coarser, equirectangular
+from orrery.worlds.common.maps import coarser
 from orrery.worlds.mars.regions import REGIONS
 
 # Ground around the image that blurs into it or shades it.

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from affine import Affine
 
 from orrery.raster.grid import RADIUS_M, Grid
+from orrery.raster.projections import equirectangular
 from orrery.seeds import stream
 from orrery.world_params import MoonParams, SiteParams, SunParams
-from orrery.worlds.common.maps import around, equirectangular
+from orrery.worlds.common.maps import around
 from orrery.worlds.moon.terrain import KINDS
 
 # Beyond the margin: blur and interpolation of the coarse model at its edge, and its rotation and stretch.

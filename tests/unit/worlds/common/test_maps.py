@@ -9,7 +9,8 @@ import pytest
 from affine import Affine
 
 from orrery.raster.grid import AffineMap, Grid, check_body
-from orrery.worlds.common.maps import equirectangular, random_map, sampled
+from orrery.raster.projections import equirectangular
+from orrery.worlds.common.maps import random_map, sampled
 
 CRS = equirectangular("moon", 20.0)
 SOURCE = Grid(CRS, Affine(3, 0, 600, 0, -3, 900), 300, 400)

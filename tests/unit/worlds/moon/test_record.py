@@ -11,8 +11,9 @@ from affine import Affine
 from orrery.instruments import nac
 from orrery.instruments.photometry import Sun, hapke, lunar_lambert
 from orrery.raster.grid import AffineMap, Grid
+from orrery.raster.projections import equirectangular
 from orrery.world_params import SldemParams
-from orrery.worlds.common.maps import equirectangular, random_map
+from orrery.worlds.common.maps import random_map
 from orrery.worlds.moon.models import record_dtm, record_sldem
 from orrery.worlds.moon.record import exposure_dn12, record_strip
 from orrery.worlds.moon.render import SHADOW_LIGHT, radiance

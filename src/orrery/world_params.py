@@ -131,7 +131,7 @@ class MarsParams(Section):
 class StereoSceneParams(Section):
     """One stereo pair of the lunar twin, as Kaguya's Terrain Camera takes it."""
 
-    kind: Literal["flat", "mountain", "wall"]
+    kind: Literal["flat", "highland", "mountain", "wall"]
     sun: SunParams
     mean_count: Annotated[
         Positive, Field(description="of both images, in counts of the 10-bit converter")

@@ -15,7 +15,7 @@ WINDOW_PX = 9  # of the coarse pixels
 CONSISTENT_PX = 1.0
 LEAST_CORRELATION = 0.4
 REACH_PX = 112  # relief of some 2 km either way at 10 m pixels and 15 degrees
-SHARE = (0.002, 0.998)
+SHARE = (0.01, 0.99)
 
 
 def span(left: Array, right: Array, middle_px: int, margin_px: int) -> tuple[int, int]:

@@ -16,7 +16,7 @@ Array = NDArray[np.float32]
 
 PLANES = ("left", "right", "disparity", "matched")
 MARGIN_PX = 64  # rows around a block: windows, splines and medians see no further
-SPAN_MARGIN_PX = 6
+SPAN_MARGIN_PX = 10
 
 
 def compressed(pair: Pair, table: QuantisationTable, bits: int) -> tuple[Array, Array]:

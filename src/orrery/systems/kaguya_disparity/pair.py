@@ -21,8 +21,8 @@ Array = NDArray[np.float32]
 
 COARSE_PX = 8  # the first look at where the images meet is at this many pixels to one
 BACKGROUND_PX = 16.0  # of those: what is smoother is slope and albedo at large
-LEAST_SHARED = 0.2  # of an image's rows
-LEAST_AGREEMENT = 0.2  # correlation of the images where they meet, at the coarse look
+LEAST_SHARED = 0.3  # of an image's rows
+LEAST_AGREEMENT = 0.5  # correlation of the images where they meet, at the coarse look
 
 
 @dataclass(frozen=True)

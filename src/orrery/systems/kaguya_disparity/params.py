@@ -40,7 +40,7 @@ class AlignParams(Section):
     match: MatchParams = MatchParams()
     search_margin_px: Annotated[
         Count, Field(description="beyond the disparities that blocks of the pair show")
-    ] = 6
+    ] = 10
     max_residual_px: Annotated[
         Positive, Field(description="a larger one is a false match, and left out of learning and judging")
     ] = 0.5

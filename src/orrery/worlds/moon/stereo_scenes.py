@@ -25,7 +25,7 @@ from orrery.seeds import stream
 from orrery.world_params import KaguyaParams, StereoSceneParams, SunParams
 from orrery.worlds.moon.places import HIGHEST_LATITUDE_DEG
 from orrery.worlds.moon.push_broom import OVERSAMPLING, StereoView, stereo_view
-from orrery.worlds.moon.terrain import KINDS, make_ground
+from orrery.worlds.moon.terrain import Kind, make_ground
 
 Array = NDArray[np.float32]
 
@@ -33,6 +33,7 @@ Array = NDArray[np.float32]
 WHEN = datetime(2008, 6, 1, tzinfo=UTC)
 MARGIN_PX = 48  # rows of ground beyond the images, which parallax brings into them: 900 m of relief
 TRUTH_STEP_PX = 1 / 64  # true disparities are rounded to within .008 px: their zero bits pack well
+DRAWN_KINDS: tuple[Kind, ...] = ("flat", "highland")
 CAMERAS = {"tc1": "TC1", "tc2": "TC2"}
 ASSETS = {"tc1": "tc1.lbl", "tc2": "tc2.lbl", "disparity": "disparity.tif"}
 
@@ -57,8 +58,8 @@ def make(out: Path, params: KaguyaParams, seed: int) -> list[str]:
 def drawn_scene(number: int, seed: int) -> tuple[str, StereoSceneParams]:
     """Name and parameters of a drawn scene: of ten of a kind eight are for training, one for validation, one for testing."""
     rng = stream(seed, "kaguya", "drawn", number)
-    kind = KINDS[number % len(KINDS)]
-    use = {8: "val", 9: "test"}.get(number // len(KINDS) % 10, "train")
+    kind = DRAWN_KINDS[number % len(DRAWN_KINDS)]
+    use = {8: "val", 9: "test"}.get(number // len(DRAWN_KINDS) % 10, "train")
     sun = SunParams(
         azimuth_deg=round(float(rng.uniform(60, 120) + rng.choice([0, 180])), 1),
         elevation_deg=round(float(rng.uniform(25, 50)), 1),

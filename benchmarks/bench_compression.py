@@ -1,4 +1,4 @@
-"""Compression against libjpeg with 12 bits, on the same image in the same run: error, steps that differ, and speed.
+"""Compression against libjpeg with 12 bits, on the same image in the same run: error, bits a pixel and speed.
 
 The peer is libjpeg-turbo by way of imagecodecs (``pip install "imagecodecs>=2026.3"`` into the environment that runs this);
 without it the peer's columns are empty. It knows no table but the standard's at a quality, so both use that: `annex_k`, which at

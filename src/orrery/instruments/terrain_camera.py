@@ -25,8 +25,8 @@ SWATH_PX = {"FULL": 4096, "NOMINAL": 3504, "HALF": 1752}
 RADIANCE_PER_DN = 0.013  # W/m2/um/sr, SCALING_FACTOR of L2B0
 # SATURATION, MINUS, DUMMY_DEFECT and OTHER of L2B0's INVALID_VALUE
 INVALID_DN = {"SATURATION": -20000, "MINUS": -21000, "DUMMY_DEFECT": -22000, "OTHER": -23000}
-# L2B0 numbers of one count. Neighbouring lines of real MIDDLE products differ by whole multiples of 6.2 to 6.5 (the gain of a
-# detector element varies by some per cent); the others follow from the exposure times, which are 1/2, 1 and 2 of MIDDLE's.
+# L2B0 numbers of one count. Neighbouring lines of real MIDDLE products differ by whole multiples of 6.1 to 6.2 (up to 7.2 at the
+# left edge of a full swath, where the flat field differs); the others follow from the exposure times, which are 1/2, 1 and 2 of MIDDLE's.
 DN_PER_COUNT: dict[Exposure, float] = {"SHORT": 12.42, "MIDDLE": 6.21, "LONG": 3.105}
 EXPOSURE_MS: dict[Exposure, float] = {"SHORT": 1.625, "MIDDLE": 3.25, "LONG": 6.5}
 # The twin's, in counts: a point spread beside the pixel itself, noise of reading, and electrons of a count (our choices: no

@@ -5,6 +5,7 @@ GDAL opens neither. Level 2B0 holds radiance; a table of on-board compression ac
 
 from __future__ import annotations
 
+import glob
 import gzip
 import math
 import warnings
@@ -19,6 +20,8 @@ import pvl
 from affine import Affine
 from numpy.typing import NDArray
 from pvl.collections import Quantity
+from pvl.exceptions import ParseError, QuantityError
+from pvl.parser import PVLParser
 
 from orrery.errors import OrreryError
 from orrery.files import replacing, write_text
@@ -33,6 +36,17 @@ IMAGE_SUFFIXES = (".igz", ".img")
 SAMPLE_TYPES = {"MSB_INTEGER": ">i2", "LSB_INTEGER": "<i2", "MSB_UNSIGNED_INTEGER": ">u2"}
 CORNERS = ("UPPER_LEFT", "UPPER_RIGHT", "LOWER_RIGHT", "LOWER_LEFT")
 NONE = ("N/A", "NONE", "")
+# What pvl raises on a damaged label; what it lets through is checked key by key.
+PVL_ERRORS = (
+    ParseError,
+    QuantityError,
+    StopIteration,
+    ValueError,
+    TypeError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+)
 
 
 @dataclass(frozen=True)
@@ -123,7 +137,9 @@ def _both(path: Path) -> tuple[Path, Path]:
     suffixes = {path.suffix.lower(), path.suffix.upper(), path.suffix}
     if not path.is_file():
         raise OrreryError("does not exist", file=path, remedy="check the path")
-    siblings = {other.suffix.lower(): other for other in sorted(path.parent.glob(f"{path.stem}.*"))}
+    siblings = {
+        other.suffix.lower(): other for other in sorted(path.parent.glob(f"{glob.escape(path.stem)}.*"))
+    }
     label = path if ".lbl" in suffixes else siblings.get(".lbl")
     image = (
         path if ".lbl" not in suffixes else next((siblings[s] for s in IMAGE_SUFFIXES if s in siblings), None)
@@ -141,13 +157,16 @@ def _label(path: Path) -> Mapping[str, Any]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pvl: what matters is checked below
-            label: Mapping[str, Any] = pvl.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, TypeError, AttributeError, KeyError, IndexError, RecursionError) as error:
+            # pvl's own choice, its permissive parser, never ends where a stray "=" follows a value
+            label: Mapping[str, Any] = pvl.loads(path.read_text("utf-8"), parser=PVLParser())
+    except (OSError, *PVL_ERRORS) as error:
         problem = f"is no PDS3 label ({' '.join(str(error).split())[:120]})"
         raise OrreryError(problem, file=path, remedy=remedy) from error
-    if _text(label, "INSTRUMENT_ID") not in ("TC1", "TC2") or not isinstance(label.get("IMAGE"), Mapping):
+    if _text(label, "INSTRUMENT_ID") not in ("TC1", "TC2"):
         problem = f"is of {_text(label, 'INSTRUMENT_ID') or 'no instrument'}, not of TC1 or TC2"
         raise OrreryError(problem, file=path, remedy=remedy)
+    if not isinstance(label.get("IMAGE"), Mapping):
+        raise OrreryError("has no object IMAGE, or more than one", file=path, remedy="fetch the label again")
     return label
 
 
@@ -176,7 +195,9 @@ def _bytes(path: Path, wanted: int) -> bytes:
     try:
         if path.suffix.lower() == ".igz":
             with gzip.open(path) as stream:
-                return stream.read(wanted)
+                content = stream.read(wanted)
+                stream.read(1)  # at the end of the file its check sum is compared
+                return content
         with path.open("rb") as stream:
             return stream.read(wanted)
     except (OSError, EOFError, zlib.error) as error:
@@ -200,7 +221,10 @@ def _text(label: Mapping[str, Any], key: str) -> str:
 def _number(label: Mapping[str, Any], key: str) -> float:
     """A finite number; NaN where there is none."""
     value = _value(label, key)
-    number = float(value) if isinstance(value, int | float) else math.nan
+    try:
+        number = float(value) if isinstance(value, int | float) else math.nan
+    except OverflowError:  # an integer of hundreds of digits
+        return math.nan
     return number if math.isfinite(number) else math.nan
 
 

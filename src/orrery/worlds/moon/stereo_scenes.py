@@ -33,6 +33,7 @@ Array = NDArray[np.float32]
 WHEN = datetime(2008, 6, 1, tzinfo=UTC)
 MARGIN_PX = 48  # rows of ground beyond the images, which parallax brings into them: 900 m of relief
 TRUTH_STEP_PX = 1 / 64  # true disparities are rounded to within .008 px: their zero bits pack well
+SUN_ELEVATION_DEG = (42.0, 60.0)  # stereo was taken at high solar elevations
 DRAWN_KINDS: tuple[Kind, ...] = ("flat", "highland")
 CAMERAS = {"tc1": "TC1", "tc2": "TC2"}
 ASSETS = {"tc1": "tc1.lbl", "tc2": "tc2.lbl", "disparity": "disparity.tif"}
@@ -62,7 +63,7 @@ def drawn_scene(number: int, seed: int) -> tuple[str, StereoSceneParams]:
     use = {8: "val", 9: "test"}.get(number // len(DRAWN_KINDS) % 10, "train")
     sun = SunParams(
         azimuth_deg=round(float(rng.uniform(60, 120) + rng.choice([0, 180])), 1),
-        elevation_deg=round(float(rng.uniform(25, 50)), 1),
+        elevation_deg=round(float(rng.uniform(*SUN_ELEVATION_DEG)), 1),
     )
     mean = round(float(np.exp(rng.uniform(np.log(150), np.log(400)))), 1)
     return f"{use}-{kind}-drawn-{number:04d}", StereoSceneParams(kind=kind, sun=sun, mean_count=mean)

@@ -1,0 +1,1 @@
+"""Networks of kaguya-disparity, one file each: pure torch.nn."""

@@ -81,7 +81,9 @@ def test_finer_tables_cost_more_bits_and_less_error() -> None:
 
 def test_entropy_of_noise_through_steps_of_one_is_that_of_the_noise() -> None:
     image = np.random.default_rng(0).normal(512, 10, (256, 256)).astype(np.float32)
-    assert entropy_bits_per_px(image, TABLE_OF_ONES) == pytest.approx(np.log2(10 * np.sqrt(2 * np.pi * np.e)), abs=0.15)
+    assert entropy_bits_per_px(image, TABLE_OF_ONES) == pytest.approx(
+        np.log2(10 * np.sqrt(2 * np.pi * np.e)), abs=0.15
+    )
 
 
 def test_at_mean_scales_rounds_clips_and_keeps_what_is_invalid() -> None:

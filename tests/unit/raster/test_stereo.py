@@ -102,7 +102,9 @@ def test_rectified_right_image_is_the_left_one() -> None:
 
 def test_triangle_mean_is_a_box_twice() -> None:
     values = textured(40, 30)
-    twice = ndimage.uniform_filter(ndimage.uniform_filter(values.astype(float), 5, mode="nearest"), 5, mode="nearest")
+    twice = ndimage.uniform_filter(
+        ndimage.uniform_filter(values.astype(float), 5, mode="nearest"), 5, mode="nearest"
+    )
     assert np.allclose(triangle_mean(values, 5), twice, rtol=1e-4)
 
 

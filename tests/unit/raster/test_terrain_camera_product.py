@@ -41,7 +41,12 @@ def label(tmp_path: Path) -> Path:
 def test_counts_come_back_to_half_a_number(label: Path) -> None:
     product = read_product(label)
     assert np.abs(product.counts - COUNTS).max() < 0.1
-    assert (product.name, product.camera, product.table, product.compressed) == ("TC1-TEST", "TC1", None, False)
+    assert (product.name, product.camera, product.table, product.compressed) == (
+        "TC1-TEST",
+        "TC1",
+        None,
+        False,
+    )
     assert product.sun_true_north == (102.5, 35.0)
     assert product.taken is not None
     assert product.taken.startswith("2008-12-07T05:04:34")

@@ -19,7 +19,14 @@ from orrery.systems.kaguya_disparity.params import VariantParams
 from orrery.systems.kaguya_disparity.scaling import fitted
 from orrery.systems.kaguya_disparity.system import test_patches as held_out_patches
 from orrery.worlds.moon import stereo_scenes
-from tests.unit.systems.kaguya_scenes import aligned_workspace, scene_params, section, small_variant, textured, world
+from tests.unit.systems.kaguya_scenes import (
+    aligned_workspace,
+    scene_params,
+    section,
+    small_variant,
+    textured,
+    world,
+)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +45,12 @@ def test_residuals_are_what_compression_did(work) -> None:
     pairs = {pair.id: pair for pair in list_aligned(workspace.aligned)}
     assert set(pairs) == {"train-a", "train-b", "val-a", "test-a"}
     test = pairs["test-a"]
-    assert [c.key for c in test.conditions] == ["sf008s.a-200", "sf008s.a-100", "sf008s.a-400", "annex-k-q90-200"]
+    assert [c.key for c in test.conditions] == [
+        "sf008s.a-200",
+        "sf008s.a-100",
+        "sf008s.a-400",
+        "annex-k-q90-200",
+    ]
     sizes = {}
     for condition in test.conditions:
         planes = test.planes(condition)
@@ -93,7 +105,9 @@ def test_conditions_are_drawn_from_the_seed_and_the_name() -> None:
 def test_a_compressed_pair_cannot_be_trained_on(scene, tmp_path: Path) -> None:
     for name in ("tc1", "tc2"):
         label = scene.asset(name)
-        label.write_text(label.read_text().replace("COMPRESSION_TYPE = N/A", "COMPRESSION_TYPE = DCT_DECOMPRESSED"))
+        label.write_text(
+            label.read_text().replace("COMPRESSION_TYPE = N/A", "COMPRESSION_TYPE = DCT_DECOMPRESSED")
+        )
     with pytest.raises(OrreryError, match="compressed on board"):
         align_scene(scene, tmp_path / "out", section().align, [Condition("SF008S.A", 7.0, 200.0)])
     assert not (tmp_path / "out").exists()
@@ -126,7 +140,7 @@ def test_images_are_laid_on_each_other_from_afar(rows: int, columns: int) -> Non
 
 
 def test_patches_lead_back_and_sets_do_not_share_ground(work) -> None:
-    workspace, params = work
+    workspace, _ = work
     index = pd.read_parquet(workspace.patches / "index.parquet")
     by_pair = index[index["split"] == "pair"]
     assert set(by_pair[by_pair["set"] == "train"]["scene"]) == {"train-a", "train-b"}
@@ -164,7 +178,11 @@ def test_the_power_law_is_recovered() -> None:
     conditions = [Condition("t", step, count) for step in (2.0, 4.0, 9.0) for count in (50.0, 200.0, 800.0)]
     sizes = [0.05 * (c.mean_count / 200) ** -0.7 * (c.step / 4) ** 0.6 for c in conditions]
     law = fitted(conditions, sizes, [0.1 * size for size in sizes])
-    assert (law.sd_px, law.by_count, law.by_step) == (pytest.approx(0.05), pytest.approx(-0.7), pytest.approx(0.6))
+    assert (law.sd_px, law.by_count, law.by_step) == (
+        pytest.approx(0.05),
+        pytest.approx(-0.7),
+        pytest.approx(0.6),
+    )
     assert law.mean == pytest.approx(0.1)
     alone = fitted(conditions[:1], [0.1], [0.0])
     assert (alone.by_count, alone.by_step) == (0, 0)

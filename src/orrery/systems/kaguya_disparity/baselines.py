@@ -80,7 +80,8 @@ def baselines(scenes: Sequence[AlignedPair]) -> list[Filter]:
     """All of them, fitted to training scenes under their standard condition."""
     planes = [scene.planes(scene.conditions[0]) for scene in scenes]
     residuals = np.concatenate([each["residual"][_used(each)] for each in planes])
-    regressors = np.concatenate([_regressors(each)[:, *_used(each)] for each in planes], 1).astype(np.float64)
+    parts = [_regressors(each)[(slice(None), *_used(each))] for each in planes]
+    regressors = np.concatenate(parts, 1).astype(np.float64)
     gram = regressors @ regressors.T + RIDGE * np.eye(len(regressors))
     weights = np.linalg.solve(gram, regressors @ residuals)
     return [Nothing(), LowPass(), _tuned(regressors, residuals), Linear(weights.astype(np.float32))]

@@ -19,6 +19,7 @@ from orrery.systems.kaguya_disparity.data import inputs
 from orrery.systems.kaguya_disparity.features import REACH_PX, features
 from orrery.systems.kaguya_disparity.losses import bounded
 from orrery.systems.kaguya_disparity.nets import multiple
+from orrery.systems.kaguya_disparity.nets.wrapped import with_noise
 from orrery.systems.kaguya_disparity.params import DiffusionParams, StereoParams, VariantParams
 from orrery.systems.kaguya_disparity.scaling import Scaling
 
@@ -145,13 +146,9 @@ class DisparityModel:
         generator = torch.Generator().manual_seed(derive(self.seed, "kaguya-disparity", "samples") % 2**63)
         many = planes.expand(method.samples, -1, -1, -1)
         return diffusion.sample(
-            lambda noised, gamma: self.network(diffusion.packed(many, noised, gamma)).float(),
-            (method.samples, 1, *planes.shape[-2:]),
-            method.sampler,
-            diffusion.schedule(method.schedule, method.sampling_steps),
-            method.calls,
-            method.parameterisation,
-            method.clip,
+            lambda noised, gamma: self.network(with_noise(many, noised, gamma)).float(),
+            many[:, :1],
+            method.sampling(),
             generator,
         )
 

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
+from torch import Tensor
 
 from orrery.params import Count, Fraction, NonNegative, OptimiserParams, Positive, Section
 from orrery.raster.stereo import MatchParams
 from orrery.systems.base import SystemSection
+from orrery.systems.kaguya_disparity import diffusion
 from orrery.systems.kaguya_disparity.features import FeatureName
 from orrery.systems.kaguya_disparity.losses import LossName
 from orrery.systems.kaguya_disparity.nets.params import NetworkParams
@@ -70,22 +72,38 @@ class DiffusionParams(Section):
         parameterisation: what the network predicts: the noise, or the velocity.
         schedule: of gamma.
         steps: of the schedule in training.
-        sampling_steps: of the schedule in sampling, from which `calls` are taken.
+        sampling_steps: of the schedule in sampling, from which the levels of `calls` are taken.
         sampler: how a sample is drawn.
         calls: of the network, a sample.
+        spacing: of their levels: even in log signal-to-noise ratio, or in steps as the package has it.
         samples: drawn for a mean and its spread.
         clip: bound of the predicted residual, in its standard deviations; the package bounds it by 1, which cuts off a third.
     """
 
     name: Literal["diffusion"]
-    parameterisation: Literal["eps", "v"] = "v"
+    parameterisation: diffusion.Parameterisation = "v"
     schedule: Literal["cosine", "linear"] = "cosine"
     steps: Count = 2000
     sampling_steps: Count = 1000
-    sampler: Literal["ancestral", "ddim", "dpmpp_2m"] = "dpmpp_2m"
+    sampler: diffusion.SamplerName = "dpmpp_2m"
     calls: Count = 8
+    spacing: diffusion.Spacing = "log-snr"
     samples: Count = 8
     clip: Positive = 4.0
+
+    def levels(self, steps: int) -> Tensor:
+        """Levels of the schedule with so many steps, clean to noisy."""
+        if self.schedule == "cosine":
+            return diffusion.cosine_schedule(steps)
+        nearest = min(diffusion.LINEAR_ENDS, key=lambda known: abs(known - steps))
+        return diffusion.linear_schedule(steps, *diffusion.LINEAR_ENDS[nearest])
+
+    def sampling(self) -> diffusion.Sampling:
+        """How samples are drawn."""
+        levels = self.levels(self.sampling_steps)
+        return diffusion.Sampling(
+            levels, self.sampler, self.calls, self.spacing, self.parameterisation, self.clip
+        )
 
 
 class StereoParams(Section):

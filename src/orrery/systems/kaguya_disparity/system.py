@@ -9,7 +9,6 @@ from typing import Any
 import pandas as pd
 import pytorch_lightning as pl
 import torch
-from orrery.systems.kaguya_disparity.predict import predict
 from torch import Tensor, nn
 
 from orrery.raster.scene import list_scenes
@@ -22,6 +21,7 @@ from orrery.systems.kaguya_disparity.model import DisparityModel
 from orrery.systems.kaguya_disparity.nets import multiple, network_planes
 from orrery.systems.kaguya_disparity.params import KaguyaParams
 from orrery.systems.kaguya_disparity.patches import make_patches
+from orrery.systems.kaguya_disparity.predict import predict
 from orrery.systems.kaguya_disparity.tables import write_tables
 from orrery.systems.kaguya_disparity.task import ResidualTask, make_task
 

@@ -14,6 +14,7 @@ from orrery.seeds import derive
 from orrery.systems.kaguya_disparity import diffusion, losses
 from orrery.systems.kaguya_disparity.data import Batch
 from orrery.systems.kaguya_disparity.nets import build
+from orrery.systems.kaguya_disparity.nets.wrapped import with_noise
 from orrery.systems.kaguya_disparity.params import DiffusionParams, VariantParams
 
 VALIDATION_STREAM = "validation"
@@ -102,16 +103,20 @@ class RegressionTask(ResidualTask):
 class DiffusionTask(ResidualTask):
     """The network learns to find the noise, or the velocity, in a noised residual."""
 
+    def __init__(self, variant: VariantParams, seed: int) -> None:
+        super().__init__(variant, seed)
+        assert isinstance(variant.method, DiffusionParams)
+        self.levels = variant.method.levels(variant.method.steps)
+
     def terms(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean squared error of what the network predicts, over valid pixels; where none is known the residual is 0."""
         method, target = self.variant.method, batch["target"]
         assert isinstance(method, DiffusionParams)
-        schedule = diffusion.schedule(method.schedule, method.steps)
-        gamma = diffusion.draw_gamma(schedule, len(target), generator).to(target)
+        gamma = diffusion.draw_gamma(self.levels, len(target), generator).to(target)
         noise = torch.randn(target.shape, generator=generator).to(target)
         noised = diffusion.noised(target, gamma, noise)
-        output = self(diffusion.packed(batch["inputs"], noised, gamma)).float()
-        wanted = diffusion.wanted(target, noise, gamma, method.parameterisation)
+        output = self(with_noise(batch["inputs"], noised, gamma)).float()
+        wanted = diffusion.target_of(target, gamma, noise, method.parameterisation)
         loss = losses.squared(output, wanted, batch["valid"])
         return loss, {"squared": loss}
 

@@ -17,7 +17,7 @@ from orrery.worlds.moon.rocks import add_rocks
 
 Array = NDArray[np.float32]
 Kind = Literal["flat", "mountain", "wall", "highland"]
-KINDS: tuple[Kind, ...] = ("flat", "mountain", "wall")  # of lunar-dtm's scenes
+KINDS: tuple[Literal["flat", "mountain", "wall"], ...] = ("flat", "mountain", "wall")  # of lunar-dtm's scenes
 
 SMALLEST_CRATER_PX = 3.0
 LARGEST_CRATER_M = 800.0

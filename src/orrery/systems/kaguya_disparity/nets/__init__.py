@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import nn
 
 from orrery.nets.half_resolution_unet import HalfResolutionUNet
-from orrery.systems.kaguya_disparity.nets.igev import IgevResidual
-from orrery.systems.kaguya_disparity.nets.palette import PaletteUNet
 from orrery.systems.kaguya_disparity.nets.params import (
     IgevParams,
     NetworkParams,
@@ -17,7 +14,7 @@ from orrery.systems.kaguya_disparity.nets.params import (
     SubpixelIgevParams,
     UNetParams,
 )
-from orrery.systems.kaguya_disparity.nets.subpixel import SubpixelIgev
+from orrery.systems.kaguya_disparity.nets.wrapped import PublishedIgev, SignedIgev, ToldNoise
 
 if TYPE_CHECKING:
     from orrery.systems.kaguya_disparity.params import VariantParams
@@ -31,9 +28,9 @@ def build(variant: VariantParams) -> nn.Module:
         case PaletteParams() as options:
             return ToldNoise(variant.planes, options)
         case IgevParams() as options:
-            return IgevResidual(options)
+            return PublishedIgev(options)
         case SubpixelIgevParams() as options:
-            return SubpixelIgev(options)
+            return SignedIgev(options)
 
 
 def network_planes(variant: VariantParams) -> int:
@@ -52,30 +49,3 @@ def multiple(network: NetworkParams) -> int:
             return 32
         case SubpixelIgevParams():
             return 8
-
-
-class ToldNoise(nn.Module):
-    """A Palette network that takes gamma as the last plane of its input, and may work on blocks of 2 x 2 pixels.
-
-    Args:
-        planes: of the pair.
-        options: of the network.
-    """
-
-    def __init__(self, planes: int, options: PaletteParams) -> None:
-        super().__init__()
-        self.block = 2 if options.half_resolution else 1
-        self.unet = PaletteUNet(
-            (planes + 1) * self.block**2,
-            self.block**2,
-            options.width,
-            dropout=options.dropout,
-            embedding=options.embedding,
-        )
-
-    def forward(self, planes: Tensor) -> Tensor:
-        """Map (N, planes + 2, H, W), the last two the noised residual and gamma, to (N, 1, H, W)."""
-        gamma = planes[:, -1].mean((1, 2))
-        folded = functional.pixel_unshuffle(planes[:, :-1], self.block)
-        out: Tensor = functional.pixel_shuffle(self.unet(folded, gamma), self.block)
-        return out

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from orrery.params import Count, Fraction, Positive, Section
+from orrery.params import Count, Fraction, Section
 
 
 class UNetParams(Section):
@@ -33,19 +33,34 @@ class PaletteParams(Section):
 
 
 class IgevParams(Section):
-    """IGEV++ (Xu et al. 2025) as it is published: disparities of 0 to `max_disparity_px` along the track."""
+    """IGEV++ (Xu et al. 2024) as it is published: disparities of 0 to `max_disparity_px` along the track.
+
+    Attributes:
+        width_percent: of all layers but the volumes', of the published ones.
+        max_disparity_px: of the widest range.
+        training_iterations: of the recurrence, in training.
+        iterations: of the recurrence, in use.
+    """
 
     name: Literal["igev"]
-    width_factor: Positive = 1.0
-    max_disparity_px: Count = 768
-    iterations: Count = 22
+    width_percent: Literal[35, 50, 75, 100] = 100
+    max_disparity_px: Annotated[int, Field(gt=0, multiple_of=128)] = 768
+    training_iterations: Count = 22
+    iterations: Count = 32
 
 
 class SubpixelIgevParams(Section):
-    """A fair one for residuals: signed, in eighths of a pixel, on z-scored images."""
+    """A fair one for residuals: signed, in eighths of a pixel, on z-scored images.
+
+    Attributes:
+        width: matching and context features.
+        hidden: features of the recurrent states.
+        iterations: of the recurrence.
+    """
 
     name: Literal["subpixel-igev"]
-    width: Annotated[int, Field(ge=8, multiple_of=8)] = 32
+    width: Annotated[int, Field(ge=8, multiple_of=8)] = 64
+    hidden: Annotated[int, Field(ge=8, multiple_of=4)] = 64
     iterations: Count = 8
 
 

@@ -132,8 +132,8 @@ def fit(
     if params.train.accelerator != "gpu":
         torch.set_num_threads(params.train.threads)
     pl.seed_everything(derive(seed, "train", system.name, variant) % 2**32, verbose=False)
-    # channels last: convolutions on a CPU take a quarter less time; on a GPU it suits the tensor cores
-    task = system.task(section, variant).to(memory_format=torch.channels_last)
+    task = system.task(section, variant)
+    _channels_last(task)
     data = system.data(work.patches, section, variant, seed, params.train.workers)
     last = scratch / LAST
     if last.exists():
@@ -142,6 +142,13 @@ def fit(
     with _interrupts_are_errors():
         trainer.fit(task, data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
     return task
+
+
+def _channels_last(task: pl.LightningModule) -> None:
+    """Convolutions over images on a CPU take a quarter less time so; on a GPU it suits the tensor cores. Volumes stay."""
+    for parameter in task.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
 
 def _steps_done(checkpoint: Path) -> int:

@@ -53,9 +53,16 @@ def checked(owner: System[Any], request: Mapping[str, Any], verb: Verb) -> dict[
 
 
 def sources(request: Mapping[str, Any]) -> dict[str, Path]:
-    """Role -> file, of all files that a request names."""
+    """Role -> file, of all files that a request names; with a detached label goes the file of its samples."""
     images = {f"image_{number}": path for number, path in enumerate(request.get("images", ()), 1)}
-    return images | {name: value for name, value in request.items() if isinstance(value, Path)}
+    named = images | {name: value for name, value in request.items() if isinstance(value, Path)}
+    samples = {
+        f"{name}_samples": path.with_suffix(suffix)
+        for name, path in named.items()
+        for suffix in (".igz", ".img")
+        if path.suffix.lower() == ".lbl" and path.with_suffix(suffix).exists()
+    }
+    return named | samples
 
 
 def _option(name: str) -> str:

@@ -80,8 +80,7 @@ def baselines(scenes: Sequence[AlignedPair]) -> list[Filter]:
     """All of them, fitted to training scenes under their standard condition."""
     planes = [scene.planes(scene.conditions[0]) for scene in scenes]
     residuals = np.concatenate([each["residual"][_used(each)] for each in planes])
-    parts = [_regressors(each)[(slice(None), *_used(each))] for each in planes]
-    regressors = np.concatenate(parts, 1).astype(np.float64)
+    regressors = np.concatenate([_regressors(each, _used(each)) for each in planes], 1).astype(np.float64)
     gram = regressors @ regressors.T + RIDGE * np.eye(len(regressors))
     weights = np.linalg.solve(gram, regressors @ residuals)
     return [Nothing(), LowPass(), _tuned(regressors, residuals), Linear(weights.astype(np.float32))]
@@ -101,9 +100,10 @@ def _used(planes: Planes) -> tuple[NDArray[np.intp], ...]:
     return rows[::EVERY], columns[::EVERY]
 
 
-def _regressors(planes: Planes) -> Array:
-    """(11, H, W) differences of disparities, px."""
+def _regressors(planes: Planes, used: tuple[NDArray[np.intp], ...] | None = None) -> Array:
+    """(11, H, W) differences of disparities, px; (11, N) of chosen pixels."""
     found = [-low_pass(planes["disparity"], sigma) for sigma in SIGMAS_PX] + [
         planes[name] for name in FURTHER
     ]
-    return np.clip(np.stack(found), -LARGEST_PX, LARGEST_PX)
+    chosen = found if used is None else [plane[used] for plane in found]
+    return np.clip(np.stack(chosen), -LARGEST_PX, LARGEST_PX)

@@ -137,8 +137,7 @@ class _Judged:
         if found.sigma_px is not None:
             self._note({"coverage_1sigma": coverage(truth[mask], guess[mask], found.sigma_px[mask])})
         if found.samples_px is not None:
-            self._note(_of_samples(found.samples_px, truth, mask))
-            self._note({"r2_first_call": self._first_call(planes, mask, condition)})
+            self._samples(found.samples_px, planes, mask, condition)
         if "true" in planes:
             self._add("@true", (planes["true"] - planes["disparity"])[mask], guess[mask])
         self.example = middle(guess).astype(np.float16)
@@ -146,11 +145,13 @@ class _Judged:
             residual_picture(self.pair.id, planes, found, self.out / f"{self.pair.id}.png")
             scatter_picture(self.pair.id, truth[mask], guess[mask], self.out / f"{self.pair.id}-scatter.png")
 
-    def _first_call(self, planes: Planes, mask: Mask, condition: Condition) -> float:
-        """R2 of what a diffusion model says to pure noise: the mean of its posterior, without any sampling."""
+    def _samples(self, samples_px: Array, planes: Planes, mask: Mask, condition: Condition) -> None:
+        """The mean of the first K samples, and what the model says to pure noise alone: the mean of its posterior."""
         assert isinstance(self.model, DisparityModel)
-        found = estimated(self.model.with_sampling(calls=1), planes, condition)
-        return Sums.of(planes["residual"][mask], found.mean_px[mask]).figures()["r2"]
+        first = estimated(self.model.with_sampling(calls=1), planes, condition).mean_px
+        means = {f"samples-{k}": samples_px[:k].mean(0) for k in SAMPLES if k <= len(samples_px)}
+        for name, guess in {**means, "first-call": first}.items():
+            self.sums[f"@{name}"] = Sums.of(planes["residual"][mask], guess[mask])
 
     def _mask(self, planes: Planes, first: tuple[int, int]) -> Mask:
         """Valid pixels, without a border, or those of a scene's test patches."""
@@ -172,15 +173,6 @@ def estimated(model: DisparityModel | Filter, planes: Planes, condition: Conditi
     if isinstance(model, DisparityModel):
         return model.residual(planes["left"], planes["right"], planes["disparity"], condition)
     return Residual(model.estimate(planes))
-
-
-def _of_samples(samples_px: Array, truth: Array, mask: Mask) -> dict[str, float]:
-    """R2 of the mean of the first K samples."""
-    return {
-        f"r2_samples_{count}": Sums.of(truth[mask], samples_px[:count].mean(0)[mask]).figures()["r2"]
-        for count in SAMPLES
-        if count <= len(samples_px)
-    }
 
 
 def _parts(truth: Array, guess: Array, mask: Mask, size_px: int) -> list[tuple[Array, Array]]:

@@ -26,7 +26,8 @@ FILTERS = ("low-pass", "linear")
 
 def gallery(work: Workspace, section: KaguyaParams, filters: Sequence[Filter], path: Path) -> None:
     """A column a scene, a row a method, all residuals of a scene in one range of colours."""
-    scenes = [s for s in list_aligned(work.aligned) if split_of(s.id, section.split) == "test"][:SCENES]
+    tests = [s for s in list_aligned(work.aligned) if split_of(s.id, section.split) == "test"]
+    scenes = tests[:: max(1, len(tests) // SCENES)][:SCENES]
     examples = {variant: work.report(variant) / EXAMPLES for variant in section.variants}
     estimates = {name: load_file(file) for name, file in examples.items() if file.exists()}
     shown = [each for each in filters if each.name in FILTERS]

@@ -202,10 +202,11 @@ def _hillshades(seen: RowStore, found: RowStore, content: Content, path: Path) -
         (axes[2], before - np.nan_to_num(residual) * np.float32(per_px), "corrected heights"),
     ):
         axis.imshow(shade(heights, seen.grid.gsd_m, LIGHT, "lambert"), cmap="gray", vmin=0.2, vmax=1.8)
-        axis.set_title(f"{title}, light from the right, 20° high")
+        axis.set_title(title)
         axis.set_axis_off()
     figure.suptitle(
-        f"{content.pair.products[0].name}: the middle of the pair, {seen.grid.gsd_m:.3g} m per px"
+        f"{content.pair.products[0].name}: the middle of the pair, {seen.grid.gsd_m:.3g} m per px; "
+        f"light from the right, {LIGHT.elevation_deg:.0f}° high"
     )
     save(figure, path)
 

@@ -8,7 +8,7 @@ from orrery.files import replacing, write_json, write_text
 from orrery.systems.base import Workspace
 from orrery.systems.kaguya_disparity.aligned import list_aligned
 from orrery.systems.kaguya_disparity.baselines import baselines
-from orrery.systems.kaguya_disparity.evaluate import evaluate
+from orrery.systems.kaguya_disparity.evaluate import SAMPLES, evaluate
 from orrery.systems.kaguya_disparity.gallery import gallery
 from orrery.systems.kaguya_disparity.metrics import expected_r2
 from orrery.systems.kaguya_disparity.params import KaguyaParams
@@ -85,18 +85,19 @@ def _overall(name: str, result: Result) -> Iterator[Row]:
 
 def _conditions(name: str, result: Result) -> Iterator[Row]:
     """R2 over all pixels by brightness and by table, and the worst scene of each."""
-    for suffix in result["pooled"]:
-        if suffix != "@true" and len(result["pooled"]) > 2:
-            condition = "standard" if suffix == "standard" else suffix[1:]
-            metric = "r2" if suffix == "standard" else f"r2{suffix}"
-            yield row_of("R2 by table and mean count", name, condition, None, result, _pooled(suffix, "r2"))
-            table = "R2 by table and mean count, worst scene"
-            yield row_of(table, name, condition, None, result, _worst(metric))
+    others = ("@true", "@first-call", *(f"@samples-{k}" for k in SAMPLES))
+    found = [suffix for suffix in result["pooled"] if suffix not in others]
+    for suffix in found if len(found) > 1 else ():
+        condition = suffix.removeprefix("@")
+        metric = "r2" if suffix == "standard" else f"r2{suffix}"
+        yield row_of("R2 by table and mean count", name, condition, None, result, _pooled(suffix, "r2"))
+        table = "R2 by table and mean count, worst scene"
+        yield row_of(table, name, condition, None, result, _worst(metric))
 
 
 def _samples(name: str, result: Result) -> Iterator[Row]:
     """R2 of the mean of K samples beside what a perfect posterior would have."""
-    found = {k: _pick(f"r2_samples_{k}") for k in (1, 4, 8)}
+    found = {k: _pooled(f"@samples-{k}", "r2") for k in SAMPLES}
     if not found[1](result):
         return
     for k, pick in found.items():
@@ -105,7 +106,7 @@ def _samples(name: str, result: Result) -> Iterator[Row]:
     for k in found:
         yield row_of("mean of K samples, R2", law, f"K = {k}", None, result, _by_the_law(k))
     yield row_of(
-        "mean of K samples, R2", name, "first call alone (rho2)", None, result, _pick("r2_first_call")
+        "mean of K samples, R2", name, "first call alone (rho2)", None, result, _pooled("@first-call", "r2")
     )
 
 
@@ -137,7 +138,7 @@ def _worst(metric: str) -> Pick:
 
 def _by_the_law(samples: int) -> Pick:
     """What a perfect posterior's mean of so many samples would reach, given what the first call alone explains."""
-    return lambda result: [expected_r2(rho2, samples) for rho2 in _pick("r2_first_call")(result)]
+    return lambda result: [expected_r2(rho2, samples) for rho2 in _pooled("@first-call", "r2")(result)]
 
 
 def _pooled(suffix: str, metric: str) -> Pick:

@@ -61,6 +61,15 @@ class Stub:
         """Bands, then their 1-sigma."""
         return tuple(f"{kind}{nm:.2f} nm" for kind in ("", "sigma ") for nm in self.wavelengths_nm)
 
+    @property
+    def blended(self) -> tuple[str, ...]:
+        """The same."""
+        return self.planes
+
+    def finished(self, blended: Array) -> Array:
+        """The same."""
+        return blended
+
     def recipe(self) -> dict[str, Any]:
         """What tells one stub from another."""
         return {"name": self.name}

@@ -27,6 +27,7 @@ from orrery.systems.mars_bands.normalisation import (
     statistics_of,
 )
 from orrery.systems.mars_bands.params import VariantParams
+from orrery.systems.mars_bands.spectral import SpectralBasis
 from orrery.systems.mars_bands.tile import Statistics
 
 Array = NDArray[np.float32]
@@ -37,18 +38,29 @@ HEIGHT_SCALE_M = 100.0  # relief within a patch, about
 def normalisation_of(root: Path, variant: VariantParams, kept_nm: list[float]) -> Normalisation:
     """The variant's normalisation with the statistics that the patch stage wrote, for the variant's bands."""
     statistics = read_json(root / "statistics.json")
-    return fitted(variant.normalisation, statistics, places(variant, kept_nm), variant.leave_out)
+    of = "coefficients" if variant.bands == "all" else "reflectance"
+    return fitted(variant.normalisation, statistics, places(variant, kept_nm), variant.leave_out, of)
+
+
+def basis_of(root: Path, variant: VariantParams) -> SpectralBasis | None:
+    """The spectral basis that the patch stage fitted, with the variant's number of components; None for single bands."""
+    if variant.bands != "all":
+        return None
+    return SpectralBasis.from_dict(read_json(root / "basis.json")).first(variant.targets)
 
 
 def places(variant: VariantParams, kept_nm: list[float]) -> list[int]:
-    """Positions of the variant's bands among those that patches keep."""
+    """Positions of the variant's bands, or coefficients, among those that patches keep."""
+    if variant.bands == "all":
+        return list(range(variant.targets))
     return [int(np.argmin(np.abs(np.asarray(kept_nm) - band))) for band in variant.bands]
 
 
 class PatchDataset(Dataset[Batch]):
     """The patches of one set, normalised.
 
-    An item has `inputs` (1 or 2, H, W), `target` (B, H, W) with 0 where invalid, `valid` (1, H, W).
+    An item has `inputs` (1 or 2, H, W), `target` (B, H, W) with 0 where invalid, `valid` (1, H, W). Where whole spectra are
+    predicted their coefficients stand for bands.
 
     Args:
         root: what the patch stage wrote.
@@ -67,6 +79,7 @@ class PatchDataset(Dataset[Batch]):
             )
         self.root, self.variant, self.bands = root, variant, places(variant, kept_nm)
         self.placement = variant.placement if subset == "train" else "local"
+        self.truth = "coefficients" if variant.bands == "all" else f"bands-{self.placement}"
         self.normalisation = normalisation_of(root, variant, kept_nm)
         self.scenes = read_json(root / "scenes.json")
 
@@ -96,9 +109,9 @@ class PatchDataset(Dataset[Batch]):
         """I/F of a patch: `image`, `base` (H, W), `bands` (B, H, W), and `dem` in m where there is one."""
         row = self.index.iloc[number]
         with safe_open(self.root / row["shard"], "numpy") as shard:
-            names = [name for name in shard.keys() if not name.startswith("bands-")]  # noqa: SIM118
-            planes = {name: shard.get_slice(name)[row["position"]] for name in names}
-            planes["bands"] = shard.get_slice(f"bands-{self.placement}")[row["position"]][self.bands]
+            names = {"image", "base", "dem"} & set(shard.keys())
+            planes = {name: shard.get_slice(name)[row["position"]] for name in sorted(names)}
+            planes["bands"] = shard.get_slice(self.truth)[row["position"]][self.bands]
         return planes
 
     def gsd_m(self, number: int) -> float:
@@ -110,6 +123,8 @@ class PatchDataset(Dataset[Batch]):
         if self.variant.normalisation == "patch":
             return statistics_of(image), moments(image, bands)
         whole = self.scenes[self.index.iloc[number]["scene"]]
+        if self.variant.bands == "all":  # no z-scores by scene: see `VariantParams`
+            return Statistics(**whole["image"]), self.normalisation.overall
         return Statistics(**whole["image"]), of_bands(moments_of(whole["bands"]), self.bands)
 
 

@@ -15,22 +15,27 @@ from safetensors.numpy import save_file
 from orrery.errors import OrreryError
 from orrery.files import replacing, write_json
 from orrery.raster.tiles import corners
+from orrery.seeds import stream
 from orrery.systems.mars_bands.aligned import Alignment
 from orrery.systems.mars_bands.normalisation import Sums, base_of, logarithm, moments, statistics_of
 from orrery.systems.mars_bands.params import ClipParams, MarsParams, PatchParams
 from orrery.systems.mars_bands.placed import PlacedScene, load_placed
+from orrery.systems.mars_bands.spectral import SpectralBasis, check_bands
 from orrery.systems.split import refuse_shared_ground, split_of
 
 Array = NDArray[np.float32]
+SPECTRA = 60_000  # that the spectral basis is fitted to, all scenes together
 
 
 def make_patches(aligned: Path, out: Path, params: MarsParams) -> None:
     """Cut the training and validation scenes; write shards, index.parquet, split.json, and what to normalise by.
 
-    statistics.json is of all training scenes, scenes.json of each scene.
+    statistics.json is of all training scenes, scenes.json of each scene; basis.json is of the training scenes' spectra, where
+    patches keep coefficients of these.
 
     Raises:
-        OrreryError: no training scene, a place in two sets, a scene smaller than a patch or without a placement.
+        OrreryError: no training scene, a place in two sets, a scene smaller than a patch or without a placement, cubes of
+            different bands where whole spectra are kept.
     """
     scenes = [load_placed(folder) for folder in sorted(aligned.iterdir()) if folder.is_dir()]
     sets = {scene.id: split_of(scene.id, params.split) for scene in scenes}
@@ -38,21 +43,28 @@ def make_patches(aligned: Path, out: Path, params: MarsParams) -> None:
     if "train" not in sets.values():
         remedy = "check systems.mars-bands.split.train"
         raise OrreryError("holds no training scene", file=aligned, remedy=remedy)
+    basis = spectral_basis(
+        [scene for scene in scenes if sets[scene.id] == "train"], params.patch.spectral_dimensions
+    )
     with replacing(out) as temporary:
         rows: list[dict[str, Any]] = []
-        samples: list[tuple[str, Mapping[str, Array]]] = []
+        sums: dict[str, dict[str, Sums]] = {}
         whole: dict[str, Any] = {}
         for scene in scenes:
             if sets[scene.id] in ("train", "validation"):
                 planes = scene_planes(scene, params.patch, params.patch.placements)
                 _refuse_missing(scene, planes, params.patch.placements)
+                if basis is not None:
+                    planes["coefficients"] = scene.coefficients(basis)
                 rows.extend(_write(scene, planes, sets[scene.id], temporary, params.patch))
                 bands = planes[f"bands-{params.patch.placements[0]}"]
                 own = moments(planes["image"], bands)
                 whole[scene.id] = {"image": asdict(statistics_of(planes["image"])), "bands": asdict(own)}
                 if sets[scene.id] == "train":
-                    samples.append((scene.region, planes))
-        write_json(temporary / "statistics.json", statistics(samples, params.patch))
+                    add_up(sums.setdefault(scene.region, {}), planes, params.patch)
+        write_json(temporary / "statistics.json", _plain(sums))
+        if basis is not None:
+            write_json(temporary / "basis.json", basis.to_dict())
         write_json(temporary / "scenes.json", whole)
         write_json(temporary / "split.json", sets)
         pd.DataFrame(rows).to_parquet(temporary / "index.parquet", index=False)
@@ -103,21 +115,34 @@ def clip(plane: Array, params: ClipParams) -> Array:
     return np.clip(plane, np.float32(low), np.float32(high))
 
 
-def statistics(samples: Sequence[tuple[str, Mapping[str, Array]]], params: PatchParams) -> dict[str, Any]:
-    """Sums over the training scenes of each region, for every band, in the first placement: see `normalisation.fitted`.
+def spectral_basis(scenes: Sequence[PlacedScene], dimensions: int) -> SpectralBasis | None:
+    """The basis of spectra drawn evenly from the training scenes; None for no dimensions."""
+    if not dimensions:
+        return None
+    drawn, bands_nm = [], scenes[0].spectra().wavelengths_nm.tolist()
+    for scene in scenes:
+        cube = scene.spectra()
+        check_bands(cube.wavelengths_nm.tolist(), bands_nm, scene.scene.folder)
+        known = np.flatnonzero(np.isfinite(cube.values).all(0))
+        count = min(SPECTRA // len(scenes), known.size)
+        chosen = stream(0, "mars-bands", "spectra", scene.id).choice(known, count, replace=False)
+        drawn.append(cube.values.reshape(len(cube.values), -1)[:, chosen].T)
+    return SpectralBasis.fit(np.concatenate(drawn), bands_nm, dimensions)
 
-    Args:
-        samples: region and planes of each scene.
-        params: which bands and placements there are.
-    """
-    regions: dict[str, dict[str, Sums]] = {}
-    for region, planes in samples:
-        bands = planes[f"bands-{params.placements[0]}"]
-        valid = np.isfinite(bands).all(0) & np.isfinite(planes["image"])
-        base, cube = planes["base"][valid], bands[:, valid]
-        sums = regions.setdefault(region, {"reflectance": Sums(), "ratio": Sums()})
-        sums["reflectance"].add(base, cube)
-        sums["ratio"].add(logarithm(base), logarithm(cube) - logarithm(base))
+
+def add_up(sums: dict[str, Sums], planes: Mapping[str, Array], params: PatchParams) -> None:
+    """Add a scene to the sums of its region, for every band, in the first placement: see `normalisation.fitted`."""
+    bands, base = planes[f"bands-{params.placements[0]}"], planes["base"]
+    valid = np.isfinite(bands).all(0) & np.isfinite(planes["image"])
+    seen, cube = base[valid], bands[:, valid]
+    sums.setdefault("reflectance", Sums()).add(seen, cube)
+    sums.setdefault("ratio", Sums()).add(logarithm(seen), logarithm(cube) - logarithm(seen))
+    if "coefficients" in planes:
+        valid = np.isfinite(planes["coefficients"]).all(0) & np.isfinite(planes["image"])
+        sums.setdefault("coefficients", Sums()).add(base[valid], planes["coefficients"][:, valid])
+
+
+def _plain(regions: Mapping[str, Mapping[str, Sums]]) -> dict[str, Any]:
     return {
         region: {name: each.to_dict() for name, each in sums.items()}
         for region, sums in sorted(regions.items())

@@ -15,7 +15,7 @@ from orrery.raster.scene import list_scenes
 from orrery.systems.base import Schedule, System, Trained, Workspace
 from orrery.systems.mars_bands.align import align_scenes
 from orrery.systems.mars_bands.calibration import calibrated
-from orrery.systems.mars_bands.data import PatchData, normalisation_of
+from orrery.systems.mars_bands.data import PatchData, basis_of, normalisation_of
 from orrery.systems.mars_bands.evaluate import evaluate
 from orrery.systems.mars_bands.model import BandsModel
 from orrery.systems.mars_bands.nets import input_size
@@ -80,7 +80,8 @@ class MarsBands(System[MarsParams]):
         """The variant, its normalisation, and its 1-sigma calibrated on the validation patches."""
         params, kept_nm = section.variants[variant], section.patch.wavelengths_nm
         normalisation = normalisation_of(patches, params, kept_nm)
-        model = BandsModel(variant, task.eval(), params, normalisation, (1.0,) * len(params.bands))
+        basis = basis_of(patches, params)
+        model = BandsModel(variant, task.eval(), params, normalisation, (1.0,) * params.targets, basis=basis)
         return calibrated(model, patches, kept_nm).recipe()
 
     def network(self, section: MarsParams, variant: str) -> nn.Module:
@@ -101,7 +102,7 @@ class MarsBands(System[MarsParams]):
     ) -> dict[str, Any]:
         """Judge on the test and extra scenes."""
         model = BandsModel.from_recipe(trained.recipe, trained.network)
-        return evaluate(model, list(model.variant.bands), aligned, section, out)
+        return evaluate(model, list(model.bands_nm), aligned, section, out)
 
     def tables(self, workspace: Workspace, section: MarsParams, commit: str) -> None:
         """Baselines and all variants, beside the paper's rows."""

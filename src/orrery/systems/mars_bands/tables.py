@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from orrery.files import replacing, write_json, write_text
 from orrery.systems.base import Workspace
 from orrery.systems.mars_bands.baselines import baselines
-from orrery.systems.mars_bands.evaluate import GROUPS, evaluate
+from orrery.systems.mars_bands.composites import COMPOSITES
+from orrery.systems.mars_bands.evaluate import evaluate
 from orrery.systems.mars_bands.params import MarsParams
 from orrery.systems.mars_bands.plots import quality_plot
 from orrery.tables import Pick, Result, Row, gathered, markdown, row_of
@@ -58,8 +59,11 @@ def write_tables(work: Workspace, section: MarsParams, commit: str) -> None:
 def _baselines(work: Workspace, section: MarsParams) -> dict[str, Result]:
     """Fitted for the bands of the champion, so that they stand beside it in every table."""
     champion, kept_nm = section.variants[section.champion_variant], section.patch.wavelengths_nm
+    if champion.bands == "all":
+        champion = champion.model_copy(update={"bands": kept_nm})
+    bands_nm = [float(nm) for nm in champion.bands]
     found = baselines(work.patches, champion, kept_nm)
-    return {model.name: evaluate(model, champion.bands, work.aligned, section, None) for model in found}
+    return {model.name: evaluate(model, bands_nm, work.aligned, section, None) for model in found}
 
 
 def _rows(results: Mapping[str, Result]) -> Iterator[Row]:
@@ -79,7 +83,7 @@ def _paper(name: str, result: Result) -> Iterator[Row]:
 
 def _groups(name: str, result: Result) -> Iterator[Row]:
     """All metrics by group of bands and alignment, over all test scenes."""
-    for group in GROUPS:
+    for group in COMPOSITES:
         if any(f"rmse_if_{group}" in row for row in result["scenes"].values()):
             for suffix, placement in PLACEMENT_TITLES.items():
                 table = f"{GROUP_TITLES[group]}, {placement}"

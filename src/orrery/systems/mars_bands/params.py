@@ -10,6 +10,7 @@ from orrery.params import Count, Fraction, NonNegative, OptimiserParams, Positiv
 from orrery.systems.base import SystemSection
 from orrery.systems.mars_bands.align import AlignParams
 from orrery.systems.mars_bands.aligned import Alignment
+from orrery.systems.mars_bands.augment import Augmentation
 from orrery.systems.mars_bands.filling import FillParams
 from orrery.systems.mars_bands.losses import LossName
 from orrery.systems.mars_bands.nets import NetworkParams
@@ -77,6 +78,7 @@ class VariantParams(Section):
             inverse, see `normalisation`.
         masking: "valid" takes the mean over valid pixels; "diluted" over all, invalid ones zero, as the paper does.
         leave_out: regions that it is not trained on, for the regional hold-out.
+        augmentation: what may be done to a training patch, each as likely as nothing; see `augment`.
         placement: where the cube lies in training: not aligned, after the global stage, aligned, or (twin) in truth.
     """
 
@@ -87,6 +89,7 @@ class VariantParams(Section):
     masking: Literal["valid", "diluted"] = "valid"
     placement: Alignment = "local"
     leave_out: list[str] = Field(default_factory=list)
+    augmentation: list[Augmentation] = Field(default_factory=list)
     dem: bool = False
     losses: dict[LossName, NonNegative]
     optimiser: OptimiserParams

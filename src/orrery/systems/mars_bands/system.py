@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from orrery.errors import OrreryError
 from orrery.raster.scene import list_scenes
 from orrery.systems.base import Schedule, System, Trained, Workspace
 from orrery.systems.mars_bands.align import align_scenes
@@ -53,6 +54,19 @@ class MarsBands(System[MarsParams]):
         | {"images": True, "cube": True},
     }
 
+    def check(self, section: MarsParams, variants: Sequence[str]) -> None:
+        """Patches must be of a size that the networks take."""
+        size_px = section.patch.size_px
+        for name in variants:
+            multiple, smallest = input_size(section.variants[name].network)
+            if size_px < smallest or size_px % multiple:
+                raise OrreryError(
+                    f"systems.mars-bands.variants.{name}.network takes multiples of {multiple} px from {smallest} px on, "
+                    f"and patch.size_px is {size_px}",
+                    file="params.yaml",
+                    remedy="change patch.size_px, or leave the variant to full scale",
+                )
+
     def align(self, data: Path, out: Path, section: MarsParams, seed: int) -> pd.DataFrame:
         """Every CRISM cube onto its CTX image."""
         return pd.DataFrame(align_scenes(list_scenes(data / "mars"), out, section.align, seed))
@@ -67,6 +81,7 @@ class MarsBands(System[MarsParams]):
 
     def task(self, section: MarsParams, variant: str) -> BandsTask:
         """The variant's network, head, losses and optimiser."""
+        self.check(section, [variant])
         return BandsTask(section.variants[variant])
 
     def schedule(self, section: MarsParams, variant: str) -> Schedule:

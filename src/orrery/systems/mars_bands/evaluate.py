@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -13,13 +15,14 @@ from numpy.typing import NDArray
 from orrery.systems.mars_bands.aligned import Alignment
 from orrery.systems.mars_bands.baselines import Judged
 from orrery.systems.mars_bands.composites import COMPOSITES, composites_of
-from orrery.systems.mars_bands.metrics import band_metrics
+from orrery.systems.mars_bands.metrics import band_metrics, histograms
 from orrery.systems.mars_bands.model import BandsModel, Reflectance
 from orrery.systems.mars_bands.normalisation import Moments, moments, statistics_of
 from orrery.systems.mars_bands.params import MarsParams
 from orrery.systems.mars_bands.patches import scene_planes
 from orrery.systems.mars_bands.pictures import scene_picture
 from orrery.systems.mars_bands.placed import PlacedScene, load_placed
+from orrery.systems.mars_bands.studies import DIVISORS, restoration, strided
 from orrery.systems.mars_bands.tile import Tile
 from orrery.systems.mars_bands.whole_spectra import at_cells, lost_by_basis
 from orrery.systems.split import split_of
@@ -49,47 +52,33 @@ def evaluate(
 
     Returns:
         ``scenes``: scene -> metrics. Names end in the group of bands, `_evc`, `_fc` or `_all`; then `@true` where the cube
-        lies as the twin knows it, not as the pipeline aligned it. Whole spectra have `_all` as aligned only.
+        lies as the twin knows it, not as the pipeline aligned it. Whole spectra have `_all` as aligned only. ``histograms``:
+        test scene -> `histograms` of its EVC bands; ``prediction_s_per_mpx`` on this machine; of the champion's variant
+        ``strides`` and ``restoration``, see `studies`.
     """
-    scenes: dict[str, dict[str, Any]] = {}
+    judged: dict[str, dict[str, Any]] = {"scenes": {}, "histograms": {}, "strides": {}, "restoration": {}}
+    pace: list[float] = []
     for scene in judged_scenes(aligned, section):
-        row: dict[str, Any] = {
-            "set": split_of(scene.id, section.split),
-            "region": scene.region,
-            "site": scene.site,
-        }
-        pictures = out if row["set"] == "test" else None
-        scenes[scene.id] = row | _judged(model, wavelengths_nm, scene, section, pictures)
-    return {"variant": model.name, "wavelengths_nm": wavelengths_nm, "scenes": scenes}
-
-
-def _judged(
-    model: BandsModel | Judged,
-    wavelengths_nm: list[float],
-    scene: PlacedScene,
-    section: MarsParams,
-    pictures: Path | None,
-) -> dict[str, float]:
-    """The metrics of a scene, and its picture."""
-    planes = scene_planes(scene, section.patch, tuple(PLACEMENTS))
-    found, spectra = predicted(model, scene, planes), {}
-    if isinstance(model, BandsModel) and model.basis is not None:
-        targets, shown = found, list(chain(*composites_of(wavelengths_nm).values()))
-        values, cube = at_cells(model, targets, scene, section.patch.clip)
-        spectra = judge(values, cube, cube[0], wavelengths_nm, groups=(ALL,))
-        spectra |= {f"{name}_{ALL}": value for name, value in lost_by_basis(model.basis, cube).items()}
-        found, wavelengths_nm = model.bands(targets, shown), [wavelengths_nm[band] for band in shown]
-    row: dict[str, float] = {}
-    for placement, suffix in PLACEMENTS.items():
-        truth = planes.get(f"bands-{placement}")
-        if truth is not None and wavelengths_nm:
-            cube = truth[_positions(wavelengths_nm, section.patch.wavelengths_nm)]
-            groups = tuple(COMPOSITES) if spectra else (*COMPOSITES, ALL)
-            row |= judge(found, cube, planes["image"], wavelengths_nm, suffix, groups)
-            if not suffix and pictures is not None:
-                path = pictures / f"{scene.id}.png"
-                scene_picture(scene.id, planes["image"], cube, found, wavelengths_nm, path)
-    return row | spectra
+        subset, look = split_of(scene.id, section.split), look_at(model, wavelengths_nm, scene, section)
+        named = {"set": subset, "region": scene.region, "site": scene.site}
+        judged["scenes"][scene.id] = {**named, **_metrics(look, section)}
+        pace.append(look.seconds / look.planes["image"].size * 1e6)
+        if subset == "test":
+            judged["histograms"][scene.id] = _histograms(look, section)
+            if out is not None:
+                _picture(look, section, out / f"{scene.id}.png")
+            if (
+                isinstance(model, BandsModel)
+                and model.name == section.champion_variant
+                and model.basis is None
+            ):
+                judged["restoration"][scene.id] = restoration(
+                    model, scene, look.found.values, section.restore
+                )
+                if not judged["strides"]:
+                    judged["strides"][scene.id] = _strides(model, look, section)
+    told = {"variant": model.name, "wavelengths_nm": wavelengths_nm}
+    return {**told, **judged, "prediction_s_per_mpx": float(np.median(pace))}
 
 
 def judged_scenes(aligned: Path, section: MarsParams) -> Iterator[PlacedScene]:
@@ -99,6 +88,53 @@ def judged_scenes(aligned: Path, section: MarsParams) -> Iterator[PlacedScene]:
             yield load_placed(folder)
 
 
+@dataclass(frozen=True)
+class Look:
+    """A prediction of a scene, ready to be judged.
+
+    Attributes:
+        scene: the scene.
+        planes: its image and cubes, see `scene_planes`.
+        found: predicted bands; of whole spectra those of the colour composites.
+        bands_nm: of `found`.
+        spectra: metrics of whole spectra, where these are predicted.
+        seconds: that the model took.
+    """
+
+    scene: PlacedScene
+    planes: dict[str, Array]
+    found: Reflectance
+    bands_nm: list[float]
+    spectra: dict[str, float]
+    seconds: float
+
+    def truth(self, placement: Alignment, section: MarsParams) -> Array | None:
+        """The cube at the bands of `found`, (B, H, W); None without that placement or without bands."""
+        cube = self.planes.get(f"bands-{placement}")
+        if cube is None or not self.bands_nm:
+            return None
+        return np.asarray(cube[_positions(self.bands_nm, section.patch.wavelengths_nm)])
+
+
+def look_at(
+    model: BandsModel | Judged, wavelengths_nm: list[float], scene: PlacedScene, section: MarsParams
+) -> Look:
+    """Predict a scene."""
+    planes = scene_planes(scene, section.patch, tuple(PLACEMENTS))
+    start = time.perf_counter()
+    found = predicted(model, scene, planes)
+    seconds = time.perf_counter() - start
+    if not isinstance(model, BandsModel) or model.basis is None:
+        return Look(scene, planes, found, wavelengths_nm, {}, seconds)
+    values, cube = at_cells(model, found, scene, section.patch.clip)
+    spectra = judge(values, cube, cube[0], wavelengths_nm, groups=(ALL,))
+    spectra |= {f"{name}_{ALL}": value for name, value in lost_by_basis(model.basis, cube).items()}
+    shown = list(chain(*composites_of(wavelengths_nm).values()))
+    return Look(
+        scene, planes, model.bands(found, shown), [wavelengths_nm[band] for band in shown], spectra, seconds
+    )
+
+
 def predicted(model: BandsModel | Judged, scene: PlacedScene, planes: dict[str, Array]) -> Reflectance:
     """A whole scene at once: bands, or coefficients of whole spectra."""
     tile = Tile(planes["image"], planes.get("dem"), statistics_of(planes["image"]), scene.image.grid.gsd_m)
@@ -106,6 +142,44 @@ def predicted(model: BandsModel | Judged, scene: PlacedScene, planes: dict[str, 
         return model.targets(tile)
     bands = model.bands(tile)
     return Reflectance(bands, None, None, None)
+
+
+def _metrics(look: Look, section: MarsParams) -> dict[str, float]:
+    row: dict[str, float] = {}
+    groups = tuple(COMPOSITES) if look.spectra else (*COMPOSITES, ALL)
+    for placement, suffix in PLACEMENTS.items():
+        truth = look.truth(placement, section)
+        if truth is not None:
+            row |= judge(look.found, truth, look.planes["image"], look.bands_nm, suffix, groups)
+    return row | look.spectra
+
+
+def _picture(look: Look, section: MarsParams, path: Path) -> None:
+    truth = look.truth("local", section)
+    if truth is not None:
+        scene_picture(look.scene.id, look.planes["image"], truth, look.found, look.bands_nm, path)
+
+
+def _histograms(look: Look, section: MarsParams) -> dict[str, Any]:
+    """Of the EVC bands: see `histograms`; nothing where a model has others."""
+    truth, bands = (
+        look.truth("local", section),
+        composites_of(look.bands_nm).get("evc") if look.bands_nm else None,
+    )
+    return {} if truth is None or not bands else histograms(look.found.values[bands], truth[bands])
+
+
+def _strides(model: BandsModel, look: Look, section: MarsParams) -> dict[str, dict[str, float]]:
+    """Metrics, seam and time of every stride, the paper's Table 4."""
+    truth = look.truth("local", section)
+    rows: dict[str, dict[str, float]] = {}
+    if truth is None:
+        return rows
+    for divisor in DIVISORS:
+        values, took = strided(model, look.scene, section.predict, divisor)
+        found = Reflectance(values, None, None, None)
+        rows[str(divisor)] = judge(found, truth, look.planes["image"], look.bands_nm) | took
+    return rows
 
 
 def judge(

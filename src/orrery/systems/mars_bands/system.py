@@ -16,7 +16,7 @@ from orrery.raster.scene import list_scenes
 from orrery.systems.base import Schedule, System, Trained, Workspace
 from orrery.systems.mars_bands.align import align_scenes
 from orrery.systems.mars_bands.calibration import calibrated
-from orrery.systems.mars_bands.data import PatchData, basis_of, normalisation_of
+from orrery.systems.mars_bands.data import PatchData, PatchDataset, basis_of, normalisation_of
 from orrery.systems.mars_bands.evaluate import evaluate
 from orrery.systems.mars_bands.model import BandsModel
 from orrery.systems.mars_bands.nets import input_size
@@ -92,12 +92,15 @@ class MarsBands(System[MarsParams]):
     def recipe(
         self, task: pl.LightningModule, patches: Path, section: MarsParams, variant: str
     ) -> Mapping[str, Any]:
-        """The variant, its normalisation, and its 1-sigma calibrated on the validation patches."""
+        """The variant, its normalisation, its 1-sigma calibrated on the validation patches, and what the training took."""
         params, kept_nm = section.variants[variant], section.patch.wavelengths_nm
         normalisation = normalisation_of(patches, params, kept_nm)
         basis = basis_of(patches, params)
         model = BandsModel(variant, task.eval(), params, normalisation, (1.0,) * params.targets, basis=basis)
-        return calibrated(model, patches, kept_nm).recipe()
+        assert isinstance(task, BandsTask)
+        options, count = params.optimiser, len(PatchDataset(patches, "train", params, kept_nm))
+        took = task.costs.report(task.net, options.steps, count / options.batch_size)
+        return {**calibrated(model, patches, kept_nm).recipe(), "training": took}
 
     def network(self, section: MarsParams, variant: str) -> nn.Module:
         """The bare network."""
@@ -117,7 +120,8 @@ class MarsBands(System[MarsParams]):
     ) -> dict[str, Any]:
         """Judge on the test and extra scenes."""
         model = BandsModel.from_recipe(trained.recipe, trained.network)
-        return evaluate(model, list(model.bands_nm), aligned, section, out)
+        judged = evaluate(model, list(model.bands_nm), aligned, section, out)
+        return {**judged, "training": trained.recipe.get("training", {})}
 
     def tables(self, workspace: Workspace, section: MarsParams, commit: str) -> None:
         """Baselines and all variants, beside the paper's rows."""

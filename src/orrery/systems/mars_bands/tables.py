@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 
 from orrery.files import replacing, write_json, write_text
 from orrery.systems.base import Workspace
@@ -10,8 +11,19 @@ from orrery.systems.mars_bands.baselines import baselines
 from orrery.systems.mars_bands.composites import COMPOSITES
 from orrery.systems.mars_bands.evaluate import evaluate
 from orrery.systems.mars_bands.params import MarsParams
-from orrery.systems.mars_bands.plots import quality_plot
-from orrery.tables import Pick, Result, Row, gathered, markdown, row_of
+from orrery.systems.mars_bands.plots import histogram_plot, quality_plot
+from orrery.systems.mars_bands.study_rows import (
+    METRICS,
+    PAPER_METRICS,
+    ablation_rows,
+    cost_rows,
+    hold_out_rows,
+    pick_test,
+    restoration_rows,
+    spectra_rows,
+    stride_rows,
+)
+from orrery.tables import Result, Row, gathered, markdown, row_of
 
 # RMSE, cosine and PCC of test patches (Tables 2 and 3) and whole test images (mean of the two in Table 7), EVC
 # bands, z-scored: Stepcenkov et al. 2022, Remote Sensing 14(14):3457
@@ -37,9 +49,6 @@ PAPER = {
     },
     "Table 7, whole test images": {"final": (0.492, 0.788, 0.8305)},
 }
-PAPER_METRICS = ("rmse", "cosine", "pcc")
-METRICS = ("rmse_if", "bias_if", "r2_if", "spectral_angle_deg", *PAPER_METRICS, "rmse_diluted", "valid_fraction",
-           "histogram_intersection", "coverage_1sigma")  # fmt: skip
 GROUP_TITLES = {"evc": "enhanced visible colour", "fc": "false colour"}
 PLACEMENT_TITLES = {"": "pipeline alignment", "@true": "true alignment"}
 
@@ -47,10 +56,14 @@ PLACEMENT_TITLES = {"": "pipeline alignment", "@true": "true alignment"}
 def write_tables(work: Workspace, section: MarsParams, commit: str) -> None:
     """Judge the baselines, gather every variant's metrics, write tables.json, tables.md and the plot."""
     results = {**_baselines(work, section), **gathered(work, section)}
-    rows = [{**row, "data": "twin", "commit": commit} for row in _rows(results)]
+    further = chain(
+        ablation_rows(results, section), hold_out_rows(results, section), spectra_rows(work, section, results)
+    )
+    rows = [{**row, "data": "twin", "commit": commit} for row in chain(_rows(results), further)]
     with replacing(work.reports / "pictures") as out:
         out.mkdir()
         quality_plot(rows, out / "quality.png")
+        histogram_plot(results, out / "histograms.png")
     title = "mars-bands: the paper's figures beside ours"
     write_text(work.reports / "tables.md", markdown(title, _preface(section.champion_variant, rows), rows))
     write_json(work.reports / "tables.json", rows)
@@ -71,6 +84,10 @@ def _rows(results: Mapping[str, Result]) -> Iterator[Row]:
         yield from _paper(name, result)
         yield from _groups(name, result)
         yield from _regions(name, result)
+        yield from stride_rows(result)
+        yield from restoration_rows(result)
+    for name, result in results.items():
+        yield from cost_rows(name, result)
 
 
 def _paper(name: str, result: Result) -> Iterator[Row]:
@@ -78,7 +95,7 @@ def _paper(name: str, result: Result) -> Iterator[Row]:
     for table, figures in PAPER.items():
         if name in figures:
             for metric, figure in zip(PAPER_METRICS, figures[name], strict=True):
-                yield row_of(f"paper {table}", name, metric, figure, result, _pick(f"{metric}_evc"))
+                yield row_of(f"paper {table}", name, metric, figure, result, pick_test(f"{metric}_evc"))
 
 
 def _groups(name: str, result: Result) -> Iterator[Row]:
@@ -88,23 +105,15 @@ def _groups(name: str, result: Result) -> Iterator[Row]:
             for suffix, placement in PLACEMENT_TITLES.items():
                 table = f"{GROUP_TITLES[group]}, {placement}"
                 for metric in METRICS:
-                    yield row_of(table, name, metric, None, result, _pick(f"{metric}_{group}{suffix}"))
+                    yield row_of(table, name, metric, None, result, pick_test(f"{metric}_{group}{suffix}"))
 
 
 def _regions(name: str, result: Result) -> Iterator[Row]:
     """I/F error of the EVC bands by region: a region that a variant left out is where generalisation shows."""
     for region in dict.fromkeys(row["region"] for row in result["scenes"].values() if row["set"] == "test"):
-        yield row_of("RMSE of EVC by region, I/F", name, region, None, result, _pick("rmse_if_evc", region))
-
-
-def _pick(metric: str, region: str | None = None) -> Pick:
-    def pick(result: Result) -> list[float]:
-        rows = [row for row in result["scenes"].values() if row["set"] == "test"]
-        return [
-            row[metric] for row in rows if row.get(metric) is not None and region in (None, row["region"])
-        ]
-
-    return pick
+        yield row_of(
+            "RMSE of EVC by region, I/F", name, region, None, result, pick_test("rmse_if_evc", region)
+        )
 
 
 def _preface(champion: str, rows: list[Row]) -> str:

@@ -33,6 +33,9 @@ class PatchParams(Section):
         int, Field(ge=64, multiple_of=32, description="calibration leaves out a border of 16 px")
     ]
     overlap_px: Annotated[int, Field(ge=0)]
+    random_patches: Annotated[
+        int, Field(ge=0, description="a training scene's, at random places as the paper's; 0: a regular grid")
+    ] = 0
     min_valid_fraction: Fraction
     wavelengths_nm: Annotated[list[Positive], Field(min_length=1, description="bands to keep, nm; nearest")]
     spectral_dimensions: Annotated[

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,11 @@ from orrery.systems.split import refuse_shared_ground, split_of
 
 Array = NDArray[np.float32]
 SPECTRA = 60_000  # that the spectral basis is fitted to, all scenes together
+LEAST_KNOWN = 0.5  # of the bands of such a spectrum
+TRIES = 20  # for each random patch, before a scene is taken to have no more room
 
 
-def make_patches(aligned: Path, out: Path, params: MarsParams) -> None:
+def make_patches(aligned: Path, out: Path, params: MarsParams, seed: int = 0) -> None:
     """Cut the training and validation scenes; write shards, index.parquet, split.json, and what to normalise by.
 
     statistics.json is of all training scenes, scenes.json of each scene; basis.json is of the training scenes' spectra, where
@@ -56,7 +59,8 @@ def make_patches(aligned: Path, out: Path, params: MarsParams) -> None:
                 _refuse_missing(scene, planes, params.patch.placements)
                 if basis is not None:
                     planes["coefficients"] = scene.coefficients(basis)
-                rows.extend(_write(scene, planes, sets[scene.id], temporary, params.patch))
+                places = _places(scene, planes, sets[scene.id], params.patch, seed)
+                rows.extend(_write(scene, planes, places, sets[scene.id], temporary))
                 bands = planes[f"bands-{params.patch.placements[0]}"]
                 own = moments(planes["image"], bands)
                 whole[scene.id] = {"image": asdict(statistics_of(planes["image"])), "bands": asdict(own)}
@@ -123,7 +127,7 @@ def spectral_basis(scenes: Sequence[PlacedScene], dimensions: int) -> SpectralBa
     for scene in scenes:
         cube = scene.spectra()
         check_bands(cube.wavelengths_nm.tolist(), bands_nm, scene.scene.folder)
-        known = np.flatnonzero(np.isfinite(cube.values).all(0))
+        known = np.flatnonzero(np.isfinite(cube.values).mean(0) >= LEAST_KNOWN)
         count = min(SPECTRA // len(scenes), known.size)
         chosen = stream(0, "mars-bands", "spectra", scene.id).choice(known, count, replace=False)
         drawn.append(cube.values.reshape(len(cube.values), -1)[:, chosen].T)
@@ -149,38 +153,50 @@ def _plain(regions: Mapping[str, Mapping[str, Sums]]) -> dict[str, Any]:
     }
 
 
+Place = tuple[slice, slice]
+
+
+def _places(
+    scene: PlacedScene, planes: Mapping[str, Array], subset: str, params: PatchParams, seed: int
+) -> list[Place]:
+    """Where patches are cut: where enough of every placement is valid, on a grid, or of a training scene at random if so wanted."""
+    shape, size = scene.image.grid.shape, (params.size_px, params.size_px)
+    regular = corners(shape, size, params.overlap_px)
+    cubes = [name for name in planes if name.startswith("bands-")]
+
+    def kept(tried: Iterable[Sequence[int]]) -> Iterator[Place]:
+        for row, column in tried:
+            cut = slice(row, row + params.size_px), slice(column, column + params.size_px)
+            if min(_valid_fraction(planes, name, cut) for name in cubes) >= params.min_valid_fraction:
+                yield cut
+
+    if not params.random_patches or subset != "train":
+        return list(kept(regular))
+    rng = stream(seed, "mars-bands", "patches", scene.id)
+    room = np.subtract(shape, size) + 1
+    drawn = rng.integers(room, size=(TRIES * params.random_patches, 2)).tolist()
+    return list(islice(kept(drawn), params.random_patches))
+
+
 def _write(
-    scene: PlacedScene, planes: dict[str, Array], subset: str, out: Path, params: PatchParams
+    scene: PlacedScene, planes: Mapping[str, Array], places: Sequence[Place], subset: str, out: Path
 ) -> list[dict[str, Any]]:
-    """Write a scene's shard; return its index rows. A corner is kept where enough of every placement is valid."""
-    kept = [
-        corner
-        for corner in corners(scene.image.grid.shape, (params.size_px, params.size_px), params.overlap_px)
-        if min(_valid_fraction(planes, name, corner, params) for name in planes if name.startswith("bands"))
-        >= params.min_valid_fraction
-    ]
-    if not kept:
+    """Write a scene's shard; return its index rows."""
+    if not places:
         return []
     (out / subset).mkdir(parents=True, exist_ok=True)
     cut = {
-        name: np.stack([plane[..., *_cut(corner, params)] for corner in kept]).astype(np.float32)
+        name: np.stack([plane[..., *place] for place in places]).astype(np.float32)
         for name, plane in planes.items()
     }
     save_file(cut, out / subset / f"{scene.id}.safetensors")
     return [
         {"shard": f"{subset}/{scene.id}.safetensors", "position": position, "set": subset, "scene": scene.id,
-         "site": scene.site, "region": scene.region, "row": row, "column": column, "gsd_m": scene.image.grid.gsd_m}
-        for position, (row, column) in enumerate(kept)
+         "site": scene.site, "region": scene.region, "row": rows.start, "column": columns.start,
+         "gsd_m": scene.image.grid.gsd_m}
+        for position, (rows, columns) in enumerate(places)
     ]  # fmt: skip
 
 
-def _valid_fraction(
-    planes: dict[str, Array], name: str, corner: tuple[int, int], params: PatchParams
-) -> float:
-    cut = _cut(corner, params)
+def _valid_fraction(planes: Mapping[str, Array], name: str, cut: Place) -> float:
     return float((np.isfinite(planes[name][..., *cut]).all(0) & np.isfinite(planes["image"][cut])).mean())
-
-
-def _cut(corner: tuple[int, int], params: PatchParams) -> tuple[slice, slice]:
-    row, column = corner
-    return slice(row, row + params.size_px), slice(column, column + params.size_px)

@@ -73,7 +73,7 @@ class MarsBands(System[MarsParams]):
 
     def patch(self, aligned: Path, out: Path, section: MarsParams, seed: int) -> None:
         """Cut training and validation scenes."""
-        make_patches(aligned, out, section)
+        make_patches(aligned, out, section, seed)
 
     def data(self, patches: Path, section: MarsParams, variant: str, seed: int, workers: int) -> PatchData:
         """Patches as the variant wants them."""

@@ -31,6 +31,7 @@ from orrery.nets.half_resolution_unet import HalfResolutionUNet
 from orrery.raster.grid import Grid
 from orrery.raster.tiles import BellAxis
 from orrery.seeds import stream
+from orrery.systems.mars_bands.metrics import seam_ratio
 from orrery.systems.mars_bands.predict import PredictParams, predict
 from orrery.systems.mars_bands.tile import Tile
 
@@ -60,6 +61,15 @@ class Stub:
     def planes(self) -> tuple[str, ...]:
         """Bands, then their 1-sigma."""
         return tuple(f"{kind}{nm:.2f} nm" for kind in ("", "sigma ") for nm in self.wavelengths_nm)
+
+    @property
+    def blended(self) -> tuple[str, ...]:
+        """The same."""
+        return self.planes
+
+    def finished(self, blended: Array) -> Array:
+        """The same."""
+        return blended
 
     def recipe(self) -> dict[str, Any]:
         """What tells one stub from another."""
@@ -100,7 +110,7 @@ def seam_rows(folder: Path) -> list[Row]:
     for name, stub in stubs.items():
         for divisor in (2, 3):
             ours, literal = (
-                seam_ratio(_band(image, folder / "out", stub, divisor, weights), divisor)
+                seam_ratio(_band(image, folder / "out", stub, divisor, weights), [_edges(divisor)] * 2)
                 for weights in ("tapered", "paper")
             )
             conditions = (
@@ -117,17 +127,10 @@ def seam_rows(folder: Path) -> list[Row]:
     return found
 
 
-def seam_ratio(values: Array, divisor: int) -> float:
-    """Mean absolute step between neighbouring pixels where a tile begins or ends, over that everywhere else."""
-    across, inside = [], []
-    for axis, size in enumerate(values.shape):
-        steps = np.abs(np.diff(values, axis=axis))
-        starts = BellAxis.strided(size, PARAMS.tile_px, divisor).starts
-        edges = {edge for start in starts for edge in (start, start + PARAMS.tile_px)}
-        is_border = np.isin(np.arange(1, size), list(edges))
-        across.append(np.compress(is_border, steps, axis).ravel())
-        inside.append(np.compress(~is_border, steps, axis).ravel())
-    return float(np.concatenate(across).mean() / np.concatenate(inside).mean())
+def _edges(divisor: int) -> set[int]:
+    """Rows or columns at which a tile begins or ends."""
+    starts = BellAxis.strided(SEAM_PX, PARAMS.tile_px, divisor).starts
+    return {edge for start in starts for edge in (start, start + PARAMS.tile_px)}
 
 
 def _band(image: Path, out: Path, stub: Stub, divisor: int, weights: str) -> Array:

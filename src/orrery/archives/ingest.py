@@ -110,7 +110,7 @@ def _mars_scene(entry: Entry, products: dict[str, Local], folder: Path, job: Job
     if "dem" in products:
         _crop_dem(products["dem"].path, "dem", cut.grid, folder, assets, job)
     days = _days(products) if _days(products) is not None else entry.time_difference_days
-    properties = {**_properties(entry), "orrery:kind": "region", "orrery:time_difference_days": days}
+    properties = {**_properties(entry), "orrery:kind": entry.site, "orrery:time_difference_days": days}
     _write_item(entry, products["ctx"], folder, assets, cut.grid, properties, job)
 
 

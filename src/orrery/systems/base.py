@@ -7,7 +7,7 @@ registers one instance under the entry-point group ``orrery.systems``.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
@@ -120,6 +120,13 @@ class System(ABC, Generic[P]):
     limits: tuple[str, ...]
     takes: Mapping[str, Mapping[str, bool]] = {"predict": {"images": True, "dem": False}}
 
+    def check(self, section: P, variants: Sequence[str]) -> None:
+        """Refuse what a valid section does not serve, before any work: `variants` are those that the pipeline trains.
+
+        Raises:
+            OrreryError: naming the key.
+        """
+
     @abstractmethod
     def align(self, data: Path, out: Path, section: P, seed: int) -> pd.DataFrame:
         """Bring every scene of `data` onto one grid under `out`; return one row a pair of what was measured."""
@@ -215,4 +222,7 @@ def get_section(params: Params, name: str, file: Path = Path("params.yaml")) -> 
     """
     if name not in params.systems:
         raise OrreryError(f"systems.{name} is missing", file=file, remedy="add the section")
-    return validate(get_system(name).section_type, params.systems[name], file=file, at=f"systems.{name}")
+    system = get_system(name)
+    section = validate(system.section_type, params.systems[name], file=file, at=f"systems.{name}")
+    system.check(section, [model.variant for model in params.models.values() if model.system == name])
+    return section

@@ -69,8 +69,8 @@ def cells_of(name, roll=0, side=SIDE):
     return cube.astype(np.float32)
 
 
-def write_aligned(root, name, region="gale", *, alignments=("local", "none", "true"), sun=True, dem=None, side=SIDE):  # fmt: skip
-    """A folder as the align stage writes it; the sun stands 30 degrees high."""
+def write_aligned(root, name, region="gale", *, alignments=("local", "none", "true"), sun=True, dem=None, side=SIDE, more=None):  # fmt: skip
+    """A folder as the align stage writes it; the sun stands 30 degrees high. `more`: nm -> cells of bands beyond those of studies."""
     left_m = 300_000.0
     grid = Grid(CTX, Affine(6, 0, left_m, 0, -6, -80_000), side, side)
     cells, folder = coarser(grid, STEP), root / name
@@ -84,6 +84,8 @@ def write_aligned(root, name, region="gale", *, alignments=("local", "none", "tr
         cube = cells_of(name, ROLLS[alignment], side)
         assets[asset] = f"{asset}.tif"
         bands = {f"{nm:.2f} nm": band for nm, band in zip(WAVELENGTHS_NM, cube, strict=True)}
+        if alignment == "local":
+            bands |= {f"{nm:.2f} nm": np.float32(band) for nm, band in (more or {}).items()}
         write(folder / assets[asset], bands, cells)
     if dem is not None:
         assets["dem"] = "dem.tif"

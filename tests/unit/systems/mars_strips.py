@@ -77,6 +77,13 @@ class PointStub:
         kinds = ("", "sigma ", "confidence ") if self.with_spread else ("",)
         return tuple(f"{kind}{nm:.2f} nm" for kind in kinds for nm in self.wavelengths_nm)
 
+    @property
+    def blended(self) -> tuple[str, ...]:
+        return self.planes
+
+    def finished(self, blended):
+        return blended
+
     def recipe(self):
         return {"gains": [GAINS[nm] for nm in self.wavelengths_nm]}
 

@@ -58,6 +58,14 @@ def test_a_region_left_out_is_neither_trained_on_nor_summed_up_but_validated_on(
     assert held_out.normalisation.overall.mean == expected.mean[::-1]
 
 
+def test_a_region_that_is_none_of_the_training_scenes_cannot_be_left_out(patches):
+    with pytest.raises(
+        OrreryError, match="has no training scene of mawrht, which a variant leaves out"
+    ) as told:
+        dataset(patches, leave_out=["holden", "mawrht"])
+    assert "gale, holden" in told.value.remedy
+
+
 def test_bands_are_the_nearest_of_those_kept(patches):
     variant = variant_of(bands=[533.9, 442.0])
     assert places(variant, WAVELENGTHS_NM) == [1, 0]

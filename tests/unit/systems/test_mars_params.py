@@ -9,8 +9,10 @@ from orrery.errors import OrreryError
 from orrery.params import load_params, validate
 from orrery.systems.base import get_section
 from orrery.systems.mars_bands.params import MarsParams
+from orrery.systems.mars_bands.system import SYSTEM
 from tests.unit.systems.mars_patches import SECTION
 
+SPECTRAL = {"bands": "all", "head": {"name": "spectral", "dimensions": 3}}
 CLASSIFICATION = {"name": "classification", "n_edges": 9, "spacing": "sid"}
 
 
@@ -48,8 +50,8 @@ def test_the_repositorys_own_section_is_valid_at_both_scales(scale, repository, 
         ("variants.ours.placement", "true", "variants.ours.placement: 'true' is not among patch.placements"),
         ("variants.ours.bands", [592.35, 700.0], "variants.ours.bands: 700.0 nm is not among patch.wavelengths_nm"),
         ("variants.ours.placement", "elsewhere", "variants.ours.placement: "),
-        ("variants.ours.bands", [], "variants.ours.bands: "),
-        ("variants.ours.bands", [-1.0], "variants.ours.bands.0: "),
+        ("variants.ours.bands", [], "variants.ours.bands.list"),
+        ("variants.ours.bands", [-1.0], "].0: input should be greater than 0"),
         ("variants.ours.normalisation", "minmax", "variants.ours.normalisation: "),
         ("variants.ours.losses", {"hinge": 1.0}, "variants.ours.losses.hinge"),
         ("variants.ours.losses", {"squared": -1.0}, "variants.ours.losses.squared: "),
@@ -73,6 +75,42 @@ def test_what_cannot_be_served_is_refused_by_the_path_of_its_key(path, value, co
     problem = told(edited(path, value))
     assert problem.startswith("systems.mars-bands")
     assert complaint in problem
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"bands": "all"}, "bands: 'all' goes with the head 'spectral', and with no other"),
+        ({"head": {"name": "spectral", "dimensions": 3}}, "bands: 'all' goes with the head 'spectral'"),
+        ({**SPECTRAL, "normalisation": "image"}, "normalisation: 'image' has no way back from coefficients"),
+        ({**SPECTRAL, "placement": "none"}, "placement: whole spectra are kept as aligned, not 'none'"),
+        (SPECTRAL, "variants.ours.head.dimensions: patch.spectral_dimensions is 2"),
+        ({"augmentation": ["flip"]}, "variants.ours.augmentation.0: "),
+    ],
+)
+def test_spectra_and_augmentations_that_are_not_served_are_refused(changes, complaint):
+    tree = edited("patch.spectral_dimensions", 2)
+    tree["variants"]["ours"] |= changes
+    assert complaint in told(tree)
+
+
+def test_a_network_that_the_pipeline_trains_must_take_the_patches(repository, tmp_path):
+    text = (repository / "params.yaml").read_text(encoding="utf-8")
+    line = "  mars-bands-image-wise: {<<: *mars, variant: image-wise}\n"
+    assert line in text
+    for scale in ("demo", "full"):
+        lines = line + line.replace("image-wise", "cgan-unet")
+        changed = text.replace(line, lines, 1).replace("scale: demo", f"scale: {scale}", 1)
+        (tmp_path / "params.yaml").write_text(changed)
+        params = load_params(tmp_path / "params.yaml")
+        if scale == "demo":
+            with pytest.raises(OrreryError, match=r"variants\.cgan-unet\.network takes multiples of 256 px"):
+                get_section(params, "mars-bands")
+        else:
+            assert get_section(params, "mars-bands").patch.size_px == 256
+    section = get_section(load_params(repository / "params.yaml"), "mars-bands")
+    with pytest.raises(OrreryError, match=r"patch\.size_px is 128"):
+        SYSTEM.task(section, "cgan-unet")
 
 
 def test_bands_within_a_nanometre_of_those_kept_are_these():

@@ -133,6 +133,25 @@ def test_every_window_with_enough_ground_in_every_placement_is_cut_and_no_other(
     assert described.loc["val-c", "set"] == "validation"
 
 
+def test_random_patches_are_of_training_scenes_and_of_the_seed(made, tmp_path, monkeypatch):
+    section = section_of({"random_patches": 9, "min_valid_fraction": 0.8})
+    for name, seed in (("one", 3), ("two", 3), ("three", 4)):
+        make_patches(made / "aligned", tmp_path / name, section, seed)
+    one, two, three = (pd.read_parquet(tmp_path / name / "index.parquet") for name in ("one", "two", "three"))
+    pd.testing.assert_frame_equal(one, two)
+    training = one.query("set == 'train'")
+    assert dict(training["scene"].value_counts()) == {"train-a": 9, "train-b": 9}
+    assert len(training[["row", "column"]].drop_duplicates()) == 18  # every scene has its own
+    assert not training.equals(three.query("set == 'train'"))
+    pd.testing.assert_frame_equal(one.query("set == 'validation'"), three.query("set == 'validation'"))
+    bands = load_placed(made / "aligned" / "train-b").bands("none", WAVELENGTHS_NM)
+    for row, column in one.query("scene == 'train-b'")[["row", "column"]].to_numpy():
+        assert np.isfinite(bands[:, row : row + 64, column : column + 64]).all(0).mean() >= 0.8
+    monkeypatch.setattr("orrery.systems.mars_bands.patches.TRIES", 1)
+    make_patches(made / "aligned", tmp_path / "few", section, 3)  # the search for room has an end
+    assert 0 < len(pd.read_parquet(tmp_path / "few" / "index.parquet").query("set == 'train'")) < 18
+
+
 def test_what_holds_too_little_ground_is_not_cut(made, tmp_path):
     make_patches(made / "aligned", tmp_path / "patches", section_of({"min_valid_fraction": 0.95}))
     few = pd.read_parquet(tmp_path / "patches" / "index.parquet")

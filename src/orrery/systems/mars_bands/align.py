@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from orrery.errors import OrreryError
 from orrery.files import replacing
+from orrery.instruments.crism import EVC_NM, FC_NM
 from orrery.params import Count, NonNegative, Positive, Section
 from orrery.raster.align import (
     CoregistrationOptions,
@@ -48,8 +49,6 @@ from orrery.systems.mars_bands.pairs import (
     shift_m,
 )
 
-EVC_NM, FC_NM = (592.35, 533.74, 442.63), (2503.12, 1500.03, 1079.96)
-
 
 class AlignParams(Section):
     """How scenes are aligned."""
@@ -67,7 +66,7 @@ class AlignParams(Section):
     search_m: Positive = Field(480.0, description="largest shift; CRISM products lie 200 to 300 m off")
     coregistration: CoregistrationOptions = CoregistrationOptions()
     study_wavelengths_nm: list[NonNegative] = Field(
-        [*sorted((*EVC_NM, *FC_NM))], description="bands that are kept at the other alignments too"
+        sorted((*EVC_NM, *FC_NM)), description="bands that are kept at the other alignments too"
     )
 
 

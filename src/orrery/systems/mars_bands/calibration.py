@@ -16,17 +16,17 @@ BORDER_PX = 16  # in a scene the network sees beyond it
 
 
 def calibrated(model: BandsModel, patches: Path, kept_nm: list[float]) -> BandsModel:
-    """The model with each band's 1-sigma scaled so that 68.27 % of the validation pixels lie within it.
+    """The model with the 1-sigma of each band, or coefficient, scaled so that 68.27 % of the validation pixels lie within it.
 
     A model without a 1-sigma is returned as it is.
     """
     data = PatchDataset(patches, "validation", model.variant, kept_nm)
     inner = np.s_[:, BORDER_PX:-BORDER_PX, BORDER_PX:-BORDER_PX]
-    ratios: list[list[np.ndarray]] = [[] for _ in model.variant.bands]
+    ratios: list[list[np.ndarray]] = [[] for _ in range(model.variant.targets)]
     for number in range(len(data)):
         planes = data.planes(number)
         statistics, _ = data.own(number, planes["image"], planes["bands"])
-        found = model.reflectance(Tile(planes["image"], planes.get("dem"), statistics, data.gsd_m(number)))
+        found = model.targets(Tile(planes["image"], planes.get("dem"), statistics, data.gsd_m(number)))
         if found.sigma is None:
             return model
         error = np.abs(found.values - planes["bands"])[inner] / np.maximum(found.sigma[inner], 1e-6)

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from orrery.instruments.crism import EVC_NM, FC_NM
+
 Array = NDArray[np.float32]
-# Red, green and blue, nm (Viviano-Beck et al. 2014, JGR Planets 119, 1403).
-COMPOSITES = {"evc": (592.35, 533.74, 442.63), "fc": (2503.12, 1500.03, 1079.96)}
+COMPOSITES = {"evc": EVC_NM, "fc": FC_NM}  # red, green and blue
 NAMES = {"evc": "enhanced visible", "fc": "false colour"}
 TOLERANCE_NM = 8.0  # a little more than the step of CRISM's bands
 SIGMAS = 3.0  # stretch of CRISM's browse products

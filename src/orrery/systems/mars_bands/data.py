@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,13 @@ import torch
 from numpy.typing import NDArray
 from safetensors import safe_open
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from orrery.errors import OrreryError
 from orrery.files import read_json
 from orrery.optimisation import SeededBatches
+from orrery.seeds import stream
+from orrery.systems.mars_bands.augment import augmented
 from orrery.systems.mars_bands.normalisation import (
     Moments,
     Normalisation,
@@ -27,6 +31,7 @@ from orrery.systems.mars_bands.normalisation import (
     statistics_of,
 )
 from orrery.systems.mars_bands.params import VariantParams
+from orrery.systems.mars_bands.spectral import SpectralBasis
 from orrery.systems.mars_bands.tile import Statistics
 
 Array = NDArray[np.float32]
@@ -37,27 +42,63 @@ HEIGHT_SCALE_M = 100.0  # relief within a patch, about
 def normalisation_of(root: Path, variant: VariantParams, kept_nm: list[float]) -> Normalisation:
     """The variant's normalisation with the statistics that the patch stage wrote, for the variant's bands."""
     statistics = read_json(root / "statistics.json")
-    return fitted(variant.normalisation, statistics, places(variant, kept_nm), variant.leave_out)
+    if unknown := sorted(set(variant.leave_out) - set(statistics)):
+        raise OrreryError(
+            f"has no training scene of {', '.join(unknown)}, which a variant leaves out",
+            file=root / "statistics.json",
+            remedy=f"let leave_out name some of {', '.join(sorted(statistics))}",
+        )
+    of = "coefficients" if variant.bands == "all" else "reflectance"
+    return fitted(variant.normalisation, statistics, places(variant, kept_nm), variant.leave_out, of)
+
+
+def basis_of(root: Path, variant: VariantParams) -> SpectralBasis | None:
+    """The spectral basis that the patch stage fitted, with the variant's number of components; None for single bands."""
+    if variant.bands != "all":
+        return None
+    return SpectralBasis.from_dict(read_json(root / "basis.json")).first(variant.targets)
 
 
 def places(variant: VariantParams, kept_nm: list[float]) -> list[int]:
-    """Positions of the variant's bands among those that patches keep."""
+    """Positions of the variant's bands, or coefficients, among those that patches keep."""
+    if variant.bands == "all":
+        return list(range(variant.targets))
     return [int(np.argmin(np.abs(np.asarray(kept_nm) - band))) for band in variant.bands]
+
+
+class Draws(Sampler[list[tuple[int, int]]]):
+    """Batches of patches with the number of each draw, on which its augmentation depends, whoever loads it and whenever."""
+
+    def __init__(self, batches: SeededBatches) -> None:
+        self.batches = batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        first = self.batches.first_step * self.batches.batch_size
+        numbers = count(first)
+        for picks in self.batches:
+            yield [(pick, next(numbers)) for pick in picks]
 
 
 class PatchDataset(Dataset[Batch]):
     """The patches of one set, normalised.
 
-    An item has `inputs` (1 or 2, H, W), `target` (B, H, W) with 0 where invalid, `valid` (1, H, W).
+    An item has `inputs` (1 or 2, H, W), `target` (B, H, W) with 0 where invalid, `valid` (1, H, W). Where whole spectra are
+    predicted their coefficients stand for bands.
 
     Args:
         root: what the patch stage wrote.
         subset: "train" or "validation".
         variant: bands, placement and normalisation. Validation patches are placed as the pipeline aligned them.
         kept_nm: `patch.wavelengths_nm`.
+        seed: of the augmentation.
     """
 
-    def __init__(self, root: Path, subset: str, variant: VariantParams, kept_nm: list[float]) -> None:
+    def __init__(
+        self, root: Path, subset: str, variant: VariantParams, kept_nm: list[float], seed: int = 0
+    ) -> None:
         index = pd.read_parquet(root / "index.parquet")
         wanted = (index["set"] == subset) & ~(index["region"].isin(variant.leave_out) & (subset == "train"))
         self.index = index[wanted].reset_index(drop=True)
@@ -65,16 +106,22 @@ class PatchDataset(Dataset[Batch]):
             raise OrreryError(
                 f"no patches of the set {subset!r}", file=root, remedy="check the split, run patch again"
             )
-        self.root, self.variant, self.bands = root, variant, places(variant, kept_nm)
+        self.root, self.variant, self.bands, self.seed = root, variant, places(variant, kept_nm), seed
         self.placement = variant.placement if subset == "train" else "local"
+        self.truth = "coefficients" if variant.bands == "all" else f"bands-{self.placement}"
         self.normalisation = normalisation_of(root, variant, kept_nm)
         self.scenes = read_json(root / "scenes.json")
 
     def __len__(self) -> int:
         return len(self.index)
 
-    def __getitem__(self, number: int) -> Batch:
+    def __getitem__(self, key: int | tuple[int, int]) -> Batch:
+        """A patch by its number; with the number of a draw, as that draw augments it."""
+        number, draw = key if isinstance(key, tuple) else (key, None)
         planes = self.planes(number)
+        if draw is not None:
+            rng = stream(self.seed, "augmentation", draw)
+            planes = augmented(planes, self.variant.augmentation, rng)
         image, bands = planes["image"], planes["bands"]
         statistics, own = self.own(number, image, bands)
         valid = np.isfinite(bands).all(0) & np.isfinite(image)
@@ -96,9 +143,9 @@ class PatchDataset(Dataset[Batch]):
         """I/F of a patch: `image`, `base` (H, W), `bands` (B, H, W), and `dem` in m where there is one."""
         row = self.index.iloc[number]
         with safe_open(self.root / row["shard"], "numpy") as shard:
-            names = [name for name in shard.keys() if not name.startswith("bands-")]  # noqa: SIM118
-            planes = {name: shard.get_slice(name)[row["position"]] for name in names}
-            planes["bands"] = shard.get_slice(f"bands-{self.placement}")[row["position"]][self.bands]
+            names = {"image", "base", "dem"} & set(shard.keys())
+            planes = {name: shard.get_slice(name)[row["position"]] for name in sorted(names)}
+            planes["bands"] = shard.get_slice(self.truth)[row["position"]][self.bands]
         return planes
 
     def gsd_m(self, number: int) -> float:
@@ -110,6 +157,8 @@ class PatchDataset(Dataset[Batch]):
         if self.variant.normalisation == "patch":
             return statistics_of(image), moments(image, bands)
         whole = self.scenes[self.index.iloc[number]["scene"]]
+        if self.variant.bands == "all":  # no z-scores by scene: see `VariantParams`
+            return Statistics(**whole["image"]), self.normalisation.overall
         return Statistics(**whole["image"]), of_bands(moments_of(whole["bands"]), self.bands)
 
 
@@ -120,7 +169,7 @@ class PatchData(pl.LightningDataModule):
         root: what the patch stage wrote.
         variant: what to make of them.
         kept_nm: `patch.wavelengths_nm`.
-        seed: of the order of the batches.
+        seed: of the order of the batches, and of augmentation.
         workers: loader processes.
     """
 
@@ -135,14 +184,14 @@ class PatchData(pl.LightningDataModule):
         """Seeded batches, from `first_step` on."""
         data, options = self._data("train"), self.variant.optimiser
         sampler = SeededBatches(len(data), options.batch_size, options.steps, self.seed, self.first_step)
-        return self._loader(data, batch_sampler=sampler)
+        return self._loader(data, batch_sampler=Draws(sampler) if self.variant.augmentation else sampler)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """All validation patches, in order."""
         return self._loader(self._data("validation"), batch_size=self.variant.optimiser.batch_size)
 
     def _data(self, subset: str) -> PatchDataset:
-        return PatchDataset(self.root, subset, self.variant, self.kept_nm)
+        return PatchDataset(self.root, subset, self.variant, self.kept_nm, self.seed)
 
     def _loader(self, data: PatchDataset, **options: Any) -> DataLoader[Batch]:
         return DataLoader(data, num_workers=self.workers, **options)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +14,22 @@ from numpy.typing import NDArray
 
 from orrery.systems.mars_bands.aligned import Alignment
 from orrery.systems.mars_bands.baselines import Judged
-from orrery.systems.mars_bands.metrics import band_metrics
+from orrery.systems.mars_bands.composites import COMPOSITES, composites_of
+from orrery.systems.mars_bands.metrics import band_metrics, histograms
 from orrery.systems.mars_bands.model import BandsModel, Reflectance
 from orrery.systems.mars_bands.normalisation import Moments, moments, statistics_of
 from orrery.systems.mars_bands.params import MarsParams
 from orrery.systems.mars_bands.patches import scene_planes
 from orrery.systems.mars_bands.pictures import scene_picture
 from orrery.systems.mars_bands.placed import PlacedScene, load_placed
+from orrery.systems.mars_bands.studies import DIVISORS, restoration, strided
 from orrery.systems.mars_bands.tile import Tile
+from orrery.systems.mars_bands.whole_spectra import at_cells, lost_by_basis
 from orrery.systems.split import split_of
 
 Array = NDArray[np.float32]
-# Browse products of CRISM (Viviano-Beck et al. 2014, JGR Planets 119, 1403), red, green, blue, nm
-GROUPS = {"evc": (592.35, 533.74, 442.63), "fc": (2503.12, 1500.03, 1079.96)}
 PLACEMENTS: dict[Alignment, str] = {"local": "", "true": "@true"}
-TOLERANCE_NM = 8.0
+ALL = "all"
 IN_REFLECTANCE = ("rmse", "bias", "r2")
 IN_SCORES = ("rmse", "cosine", "pcc", "rmse_diluted", "valid_fraction", "histogram_intersection")
 
@@ -48,28 +52,33 @@ def evaluate(
 
     Returns:
         ``scenes``: scene -> metrics. Names end in the group of bands, `_evc`, `_fc` or `_all`; then `@true` where the cube
-        lies as the twin knows it, not as the pipeline aligned it.
+        lies as the twin knows it, not as the pipeline aligned it. Whole spectra have `_all` as aligned only. ``histograms``:
+        test scene -> `histograms` of its EVC bands; ``prediction_s_per_mpx`` on this machine; of the champion's variant
+        ``strides`` and ``restoration``, see `studies`.
     """
-    scenes: dict[str, dict[str, Any]] = {}
+    judged: dict[str, dict[str, Any]] = {"scenes": {}, "histograms": {}, "strides": {}, "restoration": {}}
+    pace: list[float] = []
     for scene in judged_scenes(aligned, section):
-        planes = scene_planes(scene, section.patch, tuple(PLACEMENTS))
-        found = predicted(model, scene, planes)
-        row: dict[str, Any] = {
-            "set": split_of(scene.id, section.split),
-            "region": scene.region,
-            "site": scene.site,
-        }
-        for placement, suffix in PLACEMENTS.items():
-            truth = planes.get(f"bands-{placement}")
-            if truth is not None:
-                cube = truth[_positions(wavelengths_nm, section.patch.wavelengths_nm)]
-                row |= judge(found, cube, planes["image"], wavelengths_nm, suffix)
-                if not suffix and out is not None and row["set"] == "test":
-                    scene_picture(
-                        scene.id, planes["image"], cube, found, wavelengths_nm, out / f"{scene.id}.png"
-                    )
-        scenes[scene.id] = row
-    return {"variant": model.name, "wavelengths_nm": wavelengths_nm, "scenes": scenes}
+        subset, look = split_of(scene.id, section.split), look_at(model, wavelengths_nm, scene, section)
+        named = {"set": subset, "region": scene.region, "site": scene.site}
+        judged["scenes"][scene.id] = {**named, **_metrics(look, section)}
+        pace.append(look.seconds / look.planes["image"].size * 1e6)
+        if subset == "test":
+            judged["histograms"][scene.id] = _histograms(look, section)
+            if out is not None:
+                _picture(look, section, out / f"{scene.id}.png")
+            if (
+                isinstance(model, BandsModel)
+                and model.name == section.champion_variant
+                and model.basis is None
+            ):
+                judged["restoration"][scene.id] = restoration(
+                    model, scene, look.found.values, section.restore
+                )
+                if not judged["strides"]:
+                    judged["strides"][scene.id] = _strides(model, look, section)
+    told = {"variant": model.name, "wavelengths_nm": wavelengths_nm}
+    return {**told, **judged, "prediction_s_per_mpx": float(np.median(pace))}
 
 
 def judged_scenes(aligned: Path, section: MarsParams) -> Iterator[PlacedScene]:
@@ -79,27 +88,117 @@ def judged_scenes(aligned: Path, section: MarsParams) -> Iterator[PlacedScene]:
             yield load_placed(folder)
 
 
+@dataclass(frozen=True)
+class Look:
+    """A prediction of a scene, ready to be judged.
+
+    Attributes:
+        scene: the scene.
+        planes: its image and cubes, see `scene_planes`.
+        found: predicted bands; of whole spectra those of the colour composites.
+        bands_nm: of `found`.
+        spectra: metrics of whole spectra, where these are predicted.
+        seconds: that the model took.
+    """
+
+    scene: PlacedScene
+    planes: dict[str, Array]
+    found: Reflectance
+    bands_nm: list[float]
+    spectra: dict[str, float]
+    seconds: float
+
+    def truth(self, placement: Alignment, section: MarsParams) -> Array | None:
+        """The cube at the bands of `found`, (B, H, W); None without that placement or without bands."""
+        cube = self.planes.get(f"bands-{placement}")
+        if cube is None or not self.bands_nm:
+            return None
+        return np.asarray(cube[_positions(self.bands_nm, section.patch.wavelengths_nm)])
+
+
+def look_at(
+    model: BandsModel | Judged, wavelengths_nm: list[float], scene: PlacedScene, section: MarsParams
+) -> Look:
+    """Predict a scene."""
+    planes = scene_planes(scene, section.patch, tuple(PLACEMENTS))
+    start = time.perf_counter()
+    found = predicted(model, scene, planes)
+    seconds = time.perf_counter() - start
+    if not isinstance(model, BandsModel) or model.basis is None:
+        return Look(scene, planes, found, wavelengths_nm, {}, seconds)
+    values, cube = at_cells(model, found, scene, section.patch.clip)
+    spectra = judge(values, cube, cube[0], wavelengths_nm, groups=(ALL,))
+    spectra |= {f"{name}_{ALL}": value for name, value in lost_by_basis(model.basis, cube).items()}
+    shown = list(chain(*composites_of(wavelengths_nm).values()))
+    return Look(
+        scene, planes, model.bands(found, shown), [wavelengths_nm[band] for band in shown], spectra, seconds
+    )
+
+
 def predicted(model: BandsModel | Judged, scene: PlacedScene, planes: dict[str, Array]) -> Reflectance:
-    """A whole scene at once."""
+    """A whole scene at once: bands, or coefficients of whole spectra."""
     tile = Tile(planes["image"], planes.get("dem"), statistics_of(planes["image"]), scene.image.grid.gsd_m)
     if isinstance(model, BandsModel):
-        return model.reflectance(tile)
+        return model.targets(tile)
     bands = model.bands(tile)
     return Reflectance(bands, None, None, None)
 
 
+def _metrics(look: Look, section: MarsParams) -> dict[str, float]:
+    row: dict[str, float] = {}
+    groups = tuple(COMPOSITES) if look.spectra else (*COMPOSITES, ALL)
+    for placement, suffix in PLACEMENTS.items():
+        truth = look.truth(placement, section)
+        if truth is not None:
+            row |= judge(look.found, truth, look.planes["image"], look.bands_nm, suffix, groups)
+    return row | look.spectra
+
+
+def _picture(look: Look, section: MarsParams, path: Path) -> None:
+    truth = look.truth("local", section)
+    if truth is not None:
+        scene_picture(look.scene.id, look.planes["image"], truth, look.found, look.bands_nm, path)
+
+
+def _histograms(look: Look, section: MarsParams) -> dict[str, Any]:
+    """Of the EVC bands: see `histograms`; nothing where a model has others."""
+    truth, bands = (
+        look.truth("local", section),
+        composites_of(look.bands_nm).get("evc") if look.bands_nm else None,
+    )
+    return {} if truth is None or not bands else histograms(look.found.values[bands], truth[bands])
+
+
+def _strides(model: BandsModel, look: Look, section: MarsParams) -> dict[str, dict[str, float]]:
+    """Metrics, seam and time of every stride, the paper's Table 4."""
+    truth = look.truth("local", section)
+    rows: dict[str, dict[str, float]] = {}
+    if truth is None:
+        return rows
+    for divisor in DIVISORS:
+        values, took = strided(model, look.scene, section.predict, divisor)
+        found = Reflectance(values, None, None, None)
+        rows[str(divisor)] = judge(found, truth, look.planes["image"], look.bands_nm) | took
+    return rows
+
+
 def judge(
-    found: Reflectance, truth: Array, image: Array, wavelengths_nm: list[float], suffix: str = ""
+    found: Reflectance,
+    truth: Array,
+    image: Array,
+    wavelengths_nm: list[float],
+    suffix: str = "",
+    groups: Sequence[str] = (*COMPOSITES, ALL),
 ) -> dict[str, float]:
-    """All metrics of one prediction against one (B, H, W) cube in I/F, for each group of bands that it has whole.
+    """All metrics of one prediction against one (B, H, W) cube in I/F, for each of `groups` of bands that it has whole.
 
     One that is not defined, such as the angle between spectra of one band, is left out: JSON has no NaN.
     """
     row: dict[str, float] = {}
-    groups = {
-        name: _positions(list(nm), wavelengths_nm) for name, nm in GROUPS.items() if _has(nm, wavelengths_nm)
-    }
-    for name, bands in {**groups, "all": list(range(len(wavelengths_nm)))}.items():
+    there = {**composites_of(wavelengths_nm), ALL: list(range(len(wavelengths_nm)))}
+    for name, bands in there.items():
+        if name not in groups:
+            continue
         known = np.isfinite(truth[bands]).all(0) & np.isfinite(image)
         cube = np.where(known, truth[bands], np.float32(np.nan))
         values, own = found.values[bands], moments(np.where(known, image, np.nan), cube)
@@ -131,10 +230,6 @@ def _scores(found: Reflectance, bands: list[int], own: Moments) -> Array:
 def _standard(values: Array, own: Moments) -> Array:
     mean, deviation = (np.asarray(part, np.float32)[:, None, None] for part in (own.mean, own.deviation))
     return np.asarray((values - mean) / deviation, np.float32)
-
-
-def _has(wanted_nm: tuple[float, ...], known_nm: list[float]) -> bool:
-    return all(min(abs(nm - known) for known in known_nm) <= TOLERANCE_NM for nm in wanted_nm)
 
 
 def _positions(wanted_nm: list[float], known_nm: list[float]) -> list[int]:

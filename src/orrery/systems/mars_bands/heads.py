@@ -51,17 +51,17 @@ class Head:
     @property
     def outputs(self) -> int:
         """Planes that the network must have."""
-        bands = len(self.variant.bands)
+        targets = self.variant.targets
         if self.bins is not None:
-            return bands * self.bins.classes
-        return bands * (2 if self.has_sigma else 1)
+            return targets * self.bins.classes
+        return targets * (2 if self.has_sigma else 1)
 
     def prediction(self, planes: Tensor, target: Tensor, valid: Tensor) -> Prediction:
         """What the losses compare, from (N, outputs, H, W) planes."""
-        diluted, bands = self.variant.masking == "diluted", len(self.variant.bands)
+        diluted, targets = self.variant.masking == "diluted", self.variant.targets
         if self.bins is None:
-            log_sigma = planes[:, bands:] if self.has_sigma else None
-            return Prediction(planes[:, :bands], target, valid, log_sigma, diluted=diluted)
+            log_sigma = planes[:, targets:] if self.has_sigma else None
+            return Prediction(planes[:, :targets], target, valid, log_sigma, diluted=diluted)
         head = self.variant.head
         assert isinstance(head, ClassificationParams)
         logits = as_logits(planes, self.bins)
@@ -72,11 +72,11 @@ class Head:
 
     def values(self, planes: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """(N, B, H, W) values, their 1-sigma and their confidence in [0, 1], in normalised units."""
-        bands = len(self.variant.bands)
+        targets = self.variant.targets
         if self.bins is None:
             if not self.has_sigma:
-                return planes[:, :bands], None, None
-            return planes[:, :bands], planes[:, bands:].clamp(*LOG_SIGMA_RANGE).exp(), None
+                return planes[:, :targets], None, None
+            return planes[:, :targets], planes[:, targets:].clamp(*LOG_SIGMA_RANGE).exp(), None
         head = self.variant.head
         assert isinstance(head, ClassificationParams)
         logits = as_logits(planes, self.bins)

@@ -7,7 +7,7 @@ suit I/F and z-scores alike, save the spectral angle, which means something in I
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,15 +117,33 @@ def histogram_intersection(predicted: Array, truth: Array) -> Floats:
     """(B,) share of the two histograms that overlaps (the paper shows them in its Figure 8); 1 where they agree."""
 
     def overlap(p: Floats, t: Floats) -> float:
-        low, high = np.percentile(t, HISTOGRAM_PERCENTILES)
-        inner = np.linspace(low, high, HISTOGRAM_BINS + 1)
-        shares = [
-            np.bincount(np.searchsorted(inner, v, "right"), minlength=HISTOGRAM_BINS + 2) / v.size
-            for v in (p, t)
-        ]
-        return float(np.minimum(*shares).sum())
+        return float(np.minimum(*_shares(p, t)[1]).sum())
 
     return _each(predicted, truth, overlap)
+
+
+def histograms(predicted: Array, truth: Array) -> dict[str, list[list[float]]]:
+    """`edges` between the bins of each band, and the shares of `predicted` and `truth` in them (the paper's Figure 8).
+
+    What lies beyond the outer edges is in none of them.
+    """
+    parts = [_shares(p, t) for p, t in _bands(predicted, truth) if p.size]
+    return {
+        "edges": [edges.tolist() for edges, _ in parts],
+        "predicted": [shares[0][1:-1].tolist() for _, shares in parts],
+        "truth": [shares[1][1:-1].tolist() for _, shares in parts],
+    }
+
+
+def _shares(p: Floats, t: Floats) -> tuple[Floats, tuple[Floats, Floats]]:
+    """Edges of bins over the range of the truth, and the shares of both in them and in one more bin on either side."""
+    low, high = np.percentile(t, HISTOGRAM_PERCENTILES)
+    inner = np.linspace(low, high, HISTOGRAM_BINS + 1)
+    counts = (
+        np.bincount(np.searchsorted(inner, v, "right"), minlength=HISTOGRAM_BINS + 2) / v.size for v in (p, t)
+    )
+    first, second = counts
+    return inner, (first, second)
 
 
 def spectral_angle_deg(predicted: Array, truth: Array) -> Floats:
@@ -146,6 +164,23 @@ def spectral_angle_deg(predicted: Array, truth: Array) -> Floats:
         parts += (a - b) ** 2, (a + b) ** 2
     angle = np.degrees(2 * np.arctan2(*np.sqrt(parts)))
     return np.where((count >= 2) & (sizes > 0).all(0), angle, np.nan)
+
+
+def seam_ratio(plane: Array, edges: Sequence[Collection[int]]) -> float:
+    """Mean absolute step between neighbours where a tile begins or ends, over that everywhere else.
+
+    Args:
+        plane: (H, W).
+        edges: rows, then columns, before which such a border lies; those beyond the plane are ignored.
+    """
+    across, inside = [], []
+    for axis, (size, borders) in enumerate(zip(plane.shape, edges, strict=True)):
+        steps = np.abs(np.diff(plane, axis=axis))
+        is_border = np.isin(np.arange(1, size), list(borders))
+        across.append(np.compress(is_border, steps, axis).ravel())
+        inside.append(np.compress(~is_border, steps, axis).ravel())
+    border, rest = (np.concatenate(parts) for parts in (across, inside))
+    return float(np.nanmean(border) / np.nanmean(rest))
 
 
 def _squares(predicted: Array, truth: Array) -> tuple[float, int]:

@@ -1,4 +1,8 @@
-"""A trained network together with its recipe: tiles in, bands in I/F out."""
+"""A trained network together with its recipe: tiles in, bands in I/F out.
+
+A network that predicts coefficients of whole spectra has its tiles blended as such, hundreds of bands being too many to hold; since
+bands are linear in them, `finished` gives what blending the bands would. (Not so their 1-sigma, which is of blended ones.)
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,7 @@ from orrery.systems.mars_bands.heads import Head, padded
 from orrery.systems.mars_bands.nets import input_size
 from orrery.systems.mars_bands.normalisation import Normalisation, base_of, statistics_of
 from orrery.systems.mars_bands.params import VariantParams
+from orrery.systems.mars_bands.spectral import SpectralBasis
 from orrery.systems.mars_bands.tile import Tile
 
 Array = NDArray[np.float32]
@@ -36,6 +41,11 @@ class Reflectance:
     confidence: Array | None
     scores: Array | None
 
+    def of(self, bands: Sequence[int]) -> Reflectance:
+        """Some of the bands."""
+        parts = (self.values, self.sigma, self.confidence, self.scores)
+        return Reflectance(*(None if part is None else part[list(bands)] for part in parts))  # type: ignore[arg-type]
+
 
 @dataclass(frozen=True)
 class BandsModel:
@@ -46,8 +56,9 @@ class BandsModel:
         network: (N, C, H, W) to (N, outputs, H, W).
         variant: what the network was trained as.
         normalisation: with the statistics of the training scenes.
-        sigma_scale: calibrates the predicted 1-sigma on validation patches, one factor a band.
+        sigma_scale: calibrates the predicted 1-sigma on validation patches, one factor a band or coefficient.
         region: whose mean brings a z-score of the image back to I/F; None: of all training scenes.
+        basis: of whole spectra, whose coefficients the network predicts; None where it predicts bands.
     """
 
     name: str
@@ -56,11 +67,20 @@ class BandsModel:
     normalisation: Normalisation
     sigma_scale: tuple[float, ...]
     region: str | None = None
+    basis: SpectralBasis | None = None
+
+    @property
+    def bands_nm(self) -> tuple[float, ...]:
+        """Wavelengths of the predicted bands, in the variant's order."""
+        if self.basis is not None:
+            return self.basis.wavelengths_nm
+        assert self.variant.bands != "all"
+        return tuple(self.variant.bands)
 
     @property
     def wavelengths_nm(self) -> tuple[float, ...]:
         """Of the predicted bands, ascending."""
-        return tuple(sorted(self.variant.bands))
+        return tuple(sorted(self.bands_nm))
 
     @property
     def uses_dem(self) -> bool:
@@ -74,10 +94,20 @@ class BandsModel:
 
     @property
     def planes(self) -> tuple[str, ...]:
-        """Names of the planes that `predict` returns."""
+        """Names of the planes of a product: bands, then their 1-sigma and confidence where there is one."""
+        return self._planes([f"{band:.2f} nm" for band in self.wavelengths_nm])
+
+    @property
+    def blended(self) -> tuple[str, ...]:
+        """Names of the planes that `predict` returns: those of a product, or of coefficients."""
+        if self.basis is None:
+            return self.planes
+        return self._planes([f"coefficient {number}" for number in range(1, self.variant.targets + 1)])
+
+    def _planes(self, values: Sequence[str]) -> tuple[str, ...]:
         head = Head.of(self.variant)
         kinds = ["", *(["sigma "] if head.has_sigma else []), *(["confidence "] if head.bins else [])]
-        return tuple(f"{kind}{band:.2f} nm" for kind in kinds for band in self.wavelengths_nm)
+        return tuple(f"{kind}{value}" for kind in kinds for value in values)
 
     def recipe(self) -> dict[str, Any]:
         """Everything but the weights, as plain data; `from_recipe` reads it back."""
@@ -86,6 +116,7 @@ class BandsModel:
             "variant": self.variant.model_dump(),
             "normalisation": self.normalisation.to_dict(),
             "sigma_scale": list(self.sigma_scale),
+            "basis": self.basis and self.basis.to_dict(),
         }
 
     @classmethod
@@ -95,20 +126,45 @@ class BandsModel:
         """Join a recipe and a loaded network."""
         variant = VariantParams.model_validate(recipe["variant"])
         normalisation = Normalisation.from_dict(recipe["normalisation"])
-        return cls(recipe["name"], network, variant, normalisation, tuple(recipe["sigma_scale"]), region)
+        basis, scale = recipe.get("basis"), tuple(recipe["sigma_scale"])
+        spectral = SpectralBasis.from_dict(basis) if basis else None
+        return cls(recipe["name"], network, variant, normalisation, scale, region, spectral)
 
     def predict(self, tiles: Sequence[Tile]) -> list[Array]:
-        """(planes, H, W) of each tile; NaN where the image is invalid."""
-        order = np.argsort(self.variant.bands)
+        """The planes `blended` of each tile, (P, H, W); NaN where the image is invalid."""
+        order = np.argsort(self.bands_nm) if self.basis is None else np.arange(self.variant.targets)
         found = []
         for tile in tiles:
-            each = self.reflectance(tile)
+            each = self.targets(tile)
             parts = [part[order] for part in (each.values, each.sigma, each.confidence) if part is not None]
             found.append(np.concatenate(parts))
         return found
 
+    def finished(self, blended: Array) -> Array:
+        """The planes of a product, (P, ...), from planes `blended`, (P', ...)."""
+        if self.basis is None:
+            return blended
+        values, *sigma = np.split(blended, len(blended) // self.variant.targets)
+        return np.concatenate([self.basis.decode(values), *map(self.basis.sigma, sigma)])
+
     def reflectance(self, tile: Tile) -> Reflectance:
         """Bands of one tile in the order of the variant; NaN where the image is invalid.
+
+        Raises:
+            OrreryError: as `targets`.
+        """
+        return self.bands(self.targets(tile))
+
+    def bands(self, targets: Reflectance, chosen: Sequence[int] | None = None) -> Reflectance:
+        """All bands, or those at some positions in the order of the variant, of what `targets` gave."""
+        if self.basis is None:
+            return targets if chosen is None else targets.of(chosen)
+        basis = self.basis if chosen is None else self.basis.of(chosen)
+        sigma = None if targets.sigma is None else basis.sigma(targets.sigma)
+        return Reflectance(basis.decode(targets.values), sigma, None, None)
+
+    def targets(self, tile: Tile) -> Reflectance:
+        """What is learned of each pixel of a tile, bands or coefficients, in I/F; NaN where the image is invalid.
 
         Raises:
             OrreryError: the model needs heights and the tile has none.

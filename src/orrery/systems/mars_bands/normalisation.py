@@ -214,23 +214,28 @@ class Sums:
 
 
 def fitted(
-    kind: Kind, statistics: Mapping[str, Any], bands: Sequence[int], leave_out: Sequence[str]
+    kind: Kind,
+    statistics: Mapping[str, Any],
+    bands: Sequence[int],
+    leave_out: Sequence[str],
+    of: str = "reflectance",
 ) -> Normalisation:
     """A normalisation for some bands from the regions that are trained on.
 
     Args:
         kind: see the module.
-        statistics: region -> {"reflectance", "ratio"}: `Sums.to_dict` of its training scenes, for all bands.
+        statistics: region -> {"reflectance", "ratio", "coefficients"}: `Sums.to_dict` of its training scenes, for all bands.
         bands: positions of the bands wanted.
         leave_out: regions that are not trained on.
+        of: "reflectance", or "coefficients" of spectra, which have no ratio.
     """
     overall, ratio = Sums(), Sums()
     regions: dict[str, Moments] = {}
     for region, sums in statistics.items():
         if region not in leave_out:
-            own = Sums.from_dict(sums["reflectance"])
+            own = Sums.from_dict(sums[of])
             overall.join(own)
-            ratio.join(Sums.from_dict(sums["ratio"]))
+            ratio.join(Sums.from_dict(sums["ratio"]) if of == "reflectance" else own)
             regions[region] = of_bands(own.moments(), bands)
     return Normalisation(kind, of_bands(overall.moments(), bands), of_bands(ratio.moments(), bands), regions)
 

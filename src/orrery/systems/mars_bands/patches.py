@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +16,29 @@ from safetensors.numpy import save_file
 from orrery.errors import OrreryError
 from orrery.files import replacing, write_json
 from orrery.raster.tiles import corners
+from orrery.seeds import stream
 from orrery.systems.mars_bands.aligned import Alignment
 from orrery.systems.mars_bands.normalisation import Sums, base_of, logarithm, moments, statistics_of
 from orrery.systems.mars_bands.params import ClipParams, MarsParams, PatchParams
 from orrery.systems.mars_bands.placed import PlacedScene, load_placed
+from orrery.systems.mars_bands.spectral import SpectralBasis, check_bands
 from orrery.systems.split import refuse_shared_ground, split_of
 
 Array = NDArray[np.float32]
+SPECTRA = 60_000  # that the spectral basis is fitted to, all scenes together
+LEAST_KNOWN = 0.5  # of the bands of such a spectrum
+TRIES = 20  # for each random patch, before a scene is taken to have no more room
 
 
-def make_patches(aligned: Path, out: Path, params: MarsParams) -> None:
+def make_patches(aligned: Path, out: Path, params: MarsParams, seed: int = 0) -> None:
     """Cut the training and validation scenes; write shards, index.parquet, split.json, and what to normalise by.
 
-    statistics.json is of all training scenes, scenes.json of each scene.
+    statistics.json is of all training scenes, scenes.json of each scene; basis.json is of the training scenes' spectra, where
+    patches keep coefficients of these.
 
     Raises:
-        OrreryError: no training scene, a place in two sets, a scene smaller than a patch or without a placement.
+        OrreryError: no training scene, a place in two sets, a scene smaller than a patch or without a placement, cubes of
+            different bands where whole spectra are kept.
     """
     scenes = [load_placed(folder) for folder in sorted(aligned.iterdir()) if folder.is_dir()]
     sets = {scene.id: split_of(scene.id, params.split) for scene in scenes}
@@ -38,21 +46,29 @@ def make_patches(aligned: Path, out: Path, params: MarsParams) -> None:
     if "train" not in sets.values():
         remedy = "check systems.mars-bands.split.train"
         raise OrreryError("holds no training scene", file=aligned, remedy=remedy)
+    basis = spectral_basis(
+        [scene for scene in scenes if sets[scene.id] == "train"], params.patch.spectral_dimensions
+    )
     with replacing(out) as temporary:
         rows: list[dict[str, Any]] = []
-        samples: list[tuple[str, Mapping[str, Array]]] = []
+        sums: dict[str, dict[str, Sums]] = {}
         whole: dict[str, Any] = {}
         for scene in scenes:
             if sets[scene.id] in ("train", "validation"):
                 planes = scene_planes(scene, params.patch, params.patch.placements)
                 _refuse_missing(scene, planes, params.patch.placements)
-                rows.extend(_write(scene, planes, sets[scene.id], temporary, params.patch))
+                if basis is not None:
+                    planes["coefficients"] = scene.coefficients(basis)
+                places = _places(scene, planes, sets[scene.id], params.patch, seed)
+                rows.extend(_write(scene, planes, places, sets[scene.id], temporary))
                 bands = planes[f"bands-{params.patch.placements[0]}"]
                 own = moments(planes["image"], bands)
                 whole[scene.id] = {"image": asdict(statistics_of(planes["image"])), "bands": asdict(own)}
                 if sets[scene.id] == "train":
-                    samples.append((scene.region, planes))
-        write_json(temporary / "statistics.json", statistics(samples, params.patch))
+                    add_up(sums.setdefault(scene.region, {}), planes, params.patch)
+        write_json(temporary / "statistics.json", _plain(sums))
+        if basis is not None:
+            write_json(temporary / "basis.json", basis.to_dict())
         write_json(temporary / "scenes.json", whole)
         write_json(temporary / "split.json", sets)
         pd.DataFrame(rows).to_parquet(temporary / "index.parquet", index=False)
@@ -103,59 +119,84 @@ def clip(plane: Array, params: ClipParams) -> Array:
     return np.clip(plane, np.float32(low), np.float32(high))
 
 
-def statistics(samples: Sequence[tuple[str, Mapping[str, Array]]], params: PatchParams) -> dict[str, Any]:
-    """Sums over the training scenes of each region, for every band, in the first placement: see `normalisation.fitted`.
+def spectral_basis(scenes: Sequence[PlacedScene], dimensions: int) -> SpectralBasis | None:
+    """The basis of spectra drawn evenly from the training scenes; None for no dimensions."""
+    if not dimensions:
+        return None
+    drawn, bands_nm = [], scenes[0].spectra().wavelengths_nm.tolist()
+    for scene in scenes:
+        cube = scene.spectra()
+        check_bands(cube.wavelengths_nm.tolist(), bands_nm, scene.scene.folder)
+        known = np.flatnonzero(np.isfinite(cube.values).mean(0) >= LEAST_KNOWN)
+        count = min(SPECTRA // len(scenes), known.size)
+        chosen = stream(0, "mars-bands", "spectra", scene.id).choice(known, count, replace=False)
+        drawn.append(cube.values.reshape(len(cube.values), -1)[:, chosen].T)
+    return SpectralBasis.fit(np.concatenate(drawn), bands_nm, dimensions)
 
-    Args:
-        samples: region and planes of each scene.
-        params: which bands and placements there are.
-    """
-    regions: dict[str, dict[str, Sums]] = {}
-    for region, planes in samples:
-        bands = planes[f"bands-{params.placements[0]}"]
-        valid = np.isfinite(bands).all(0) & np.isfinite(planes["image"])
-        base, cube = planes["base"][valid], bands[:, valid]
-        sums = regions.setdefault(region, {"reflectance": Sums(), "ratio": Sums()})
-        sums["reflectance"].add(base, cube)
-        sums["ratio"].add(logarithm(base), logarithm(cube) - logarithm(base))
+
+def add_up(sums: dict[str, Sums], planes: Mapping[str, Array], params: PatchParams) -> None:
+    """Add a scene to the sums of its region, for every band, in the first placement: see `normalisation.fitted`."""
+    bands, base = planes[f"bands-{params.placements[0]}"], planes["base"]
+    valid = np.isfinite(bands).all(0) & np.isfinite(planes["image"])
+    seen, cube = base[valid], bands[:, valid]
+    sums.setdefault("reflectance", Sums()).add(seen, cube)
+    sums.setdefault("ratio", Sums()).add(logarithm(seen), logarithm(cube) - logarithm(seen))
+    if "coefficients" in planes:
+        valid = np.isfinite(planes["coefficients"]).all(0) & np.isfinite(planes["image"])
+        sums.setdefault("coefficients", Sums()).add(base[valid], planes["coefficients"][:, valid])
+
+
+def _plain(regions: Mapping[str, Mapping[str, Sums]]) -> dict[str, Any]:
     return {
         region: {name: each.to_dict() for name, each in sums.items()}
         for region, sums in sorted(regions.items())
     }
 
 
+Place = tuple[slice, slice]
+
+
+def _places(
+    scene: PlacedScene, planes: Mapping[str, Array], subset: str, params: PatchParams, seed: int
+) -> list[Place]:
+    """Where patches are cut: where enough of every placement is valid, on a grid, or of a training scene at random if so wanted."""
+    shape, size = scene.image.grid.shape, (params.size_px, params.size_px)
+    regular = corners(shape, size, params.overlap_px)
+    cubes = [name for name in planes if name.startswith("bands-")]
+
+    def kept(tried: Iterable[Sequence[int]]) -> Iterator[Place]:
+        for row, column in tried:
+            cut = slice(row, row + params.size_px), slice(column, column + params.size_px)
+            if min(_valid_fraction(planes, name, cut) for name in cubes) >= params.min_valid_fraction:
+                yield cut
+
+    if not params.random_patches or subset != "train":
+        return list(kept(regular))
+    rng = stream(seed, "mars-bands", "patches", scene.id)
+    room = np.subtract(shape, size) + 1
+    drawn = rng.integers(room, size=(TRIES * params.random_patches, 2)).tolist()
+    return list(islice(kept(drawn), params.random_patches))
+
+
 def _write(
-    scene: PlacedScene, planes: dict[str, Array], subset: str, out: Path, params: PatchParams
+    scene: PlacedScene, planes: Mapping[str, Array], places: Sequence[Place], subset: str, out: Path
 ) -> list[dict[str, Any]]:
-    """Write a scene's shard; return its index rows. A corner is kept where enough of every placement is valid."""
-    kept = [
-        corner
-        for corner in corners(scene.image.grid.shape, (params.size_px, params.size_px), params.overlap_px)
-        if min(_valid_fraction(planes, name, corner, params) for name in planes if name.startswith("bands"))
-        >= params.min_valid_fraction
-    ]
-    if not kept:
+    """Write a scene's shard; return its index rows."""
+    if not places:
         return []
     (out / subset).mkdir(parents=True, exist_ok=True)
     cut = {
-        name: np.stack([plane[..., *_cut(corner, params)] for corner in kept]).astype(np.float32)
+        name: np.stack([plane[..., *place] for place in places]).astype(np.float32)
         for name, plane in planes.items()
     }
     save_file(cut, out / subset / f"{scene.id}.safetensors")
     return [
         {"shard": f"{subset}/{scene.id}.safetensors", "position": position, "set": subset, "scene": scene.id,
-         "site": scene.site, "region": scene.region, "row": row, "column": column, "gsd_m": scene.image.grid.gsd_m}
-        for position, (row, column) in enumerate(kept)
+         "site": scene.site, "region": scene.region, "row": rows.start, "column": columns.start,
+         "gsd_m": scene.image.grid.gsd_m}
+        for position, (rows, columns) in enumerate(places)
     ]  # fmt: skip
 
 
-def _valid_fraction(
-    planes: dict[str, Array], name: str, corner: tuple[int, int], params: PatchParams
-) -> float:
-    cut = _cut(corner, params)
+def _valid_fraction(planes: Mapping[str, Array], name: str, cut: Place) -> float:
     return float((np.isfinite(planes[name][..., *cut]).all(0) & np.isfinite(planes["image"][cut])).mean())
-
-
-def _cut(corner: tuple[int, int], params: PatchParams) -> tuple[slice, slice]:
-    row, column = corner
-    return slice(row, row + params.size_px), slice(column, column + params.size_px)

@@ -31,7 +31,8 @@ def scene_picture(
     rows = {NAMES[name]: bands for name, bands in composites_of(wavelengths_nm).items()}
     if not rows:
         return
-    figure = Figure(figsize=(16, 3.6 * len(rows)), layout="constrained")
+    figure = Figure(figsize=(16, 3.6 * len(rows)))
+    figure.subplots_adjust(left=0.01, right=0.98, bottom=0.02, top=0.93, wspace=0.08, hspace=0.12)
     axes = figure.subplots(len(rows), 5, squeeze=False)
     for row, (title, bands) in zip(axes, rows.items(), strict=True):
         seen, guessed = truth[bands], found.values[bands]

@@ -11,9 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orrery.errors import OrreryError
+from orrery.raster.cube import Cube
+from orrery.raster.grid import Grid
 from orrery.raster.io import Raster, read, upsample
 from orrery.raster.scene import Scene, read_scene
 from orrery.systems.mars_bands.aligned import Alignment, bands_name, load_aligned
+from orrery.systems.mars_bands.spectral import SpectralBasis, check_bands
 
 Array = NDArray[np.float32]
 
@@ -50,9 +53,25 @@ class PlacedScene:
         if self.scene.asset(bands_name(alignment)) is None:
             return None
         pair = load_aligned(self.scene.folder, wavelengths_nm, alignment)
-        return np.stack(
-            [upsample(Raster(band, pair.bands.grid), self.image.grid) for band in pair.bands.values]
-        )
+        return self._on_image(pair.bands.values, pair.bands.grid)
+
+    def spectra(self) -> Cube:
+        """All bands that the cube has, as aligned, on its own cells."""
+        return load_aligned(self.scene.folder).bands
+
+    def coefficients(self, basis: SpectralBasis) -> Array:
+        """(D, H, W) of the spectra as aligned, on the image's pixels; NaN where a spectrum is unknown.
+
+        Raises:
+            OrreryError: the cube has other bands than the basis.
+        """
+        cube = self.spectra()
+        check_bands(cube.wavelengths_nm.tolist(), basis.wavelengths_nm, self.scene.folder)
+        return self._on_image(basis.encode(cube.values), cube.grid)
+
+    def _on_image(self, planes: Array, grid: Grid) -> Array:
+        """Splines through the cells, at the image's pixels."""
+        return np.stack([upsample(Raster(plane, grid), self.image.grid) for plane in planes])
 
     @cached_property
     def dem(self) -> Array | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -9,17 +11,17 @@ from scipy import ndimage
 from orrery.raster.align.warping import Correction, between
 from orrery.raster.grid import Grid
 from orrery.raster.rows import RowStore
-from orrery.systems.mars_bands.product import band_names
 
 Array = NDArray[np.float32]
 LEAST_WEIGHT = 0.5  # share of an observed pixel's ground that must be predicted
 
 
-def on_cube(store: RowStore, grid: Grid, correction: Correction) -> Array:
-    """(B, H, W) predicted bands on a cube's own pixels, averaged over such a pixel; NaN where nothing is predicted.
+def on_cube(store: RowStore, planes: Sequence[str], grid: Grid, correction: Correction) -> Array:
+    """(P, H, W) of a prediction on a cube's own pixels, averaged over such a pixel; NaN where nothing is predicted.
 
     Args:
         store: the prediction, in the image's coordinate system.
+        planes: of the store, that are wanted.
         grid: the cube's, as written.
         correction: from positions as written, in the image's coordinate system, to true ones.
     """
@@ -27,7 +29,7 @@ def on_cube(store: RowStore, grid: Grid, correction: Correction) -> Array:
     x, y = correction.apply(*between(grid.crs, store.grid.crs, *grid.xy(rows, columns)))
     places = np.stack(store.grid.rowcol(x, y))
     side = max(round(grid.gsd_m / store.grid.gsd_m), 1)
-    return np.stack([_sampled(store.mapped(name), places, side) for name in band_names(store.planes)])
+    return np.stack([_sampled(store.mapped(name), places, side) for name in planes])
 
 
 def _sampled(plane: Array, places: NDArray[np.float64], side: int) -> Array:

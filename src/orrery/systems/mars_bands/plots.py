@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from orrery.figures import save
-from orrery.tables import Row
+from orrery.tables import Result, Row
 
+BANDS = ("592 nm", "533 nm", "442 nm")
 SHOWN = {"rmse_if": "RMSE, I/F", "spectral_angle_deg": "spectral angle, degrees", "pcc": "correlation (PCC)"}
 
 
@@ -33,4 +34,35 @@ def quality_plot(rows: Sequence[Row], path: Path) -> None:
             axis.set_xticks(np.arange(len(names)), names, rotation=40, ha="right", fontsize=7)
             axis.set_ylabel(title)
             axis.set_title(table, fontsize=9)
+    save(figure, path)
+
+
+def histogram_plot(results: Mapping[str, Result], path: Path) -> None:
+    """I/F of the EVC bands in every test scene: the cube's distribution and each variant's (the paper's Figure 8).
+
+    The axis ends at twice the cube's highest bin: one level for all, as the mean's, is a spike beyond any axis.
+    """
+    scenes = dict.fromkeys(
+        scene for result in results.values() for scene, found in result.get("histograms", {}).items() if found
+    )
+    if not scenes:
+        return
+    figure = Figure(figsize=(3.0 * len(scenes), 6.5))
+    figure.subplots_adjust(left=0.03, right=0.99, bottom=0.14, top=0.94, hspace=0.35, wspace=0.2)
+    axes = figure.subplots(len(BANDS), len(scenes), squeeze=False)
+    for column, scene in zip(axes.T, scenes, strict=True):
+        for number, (axis, band) in enumerate(zip(column, BANDS, strict=True)):
+            for name, result in results.items():
+                found = result.get("histograms", {}).get(scene)
+                if found:
+                    edges, shares = found["edges"][number], found["predicted"][number]
+                    axis.plot(edges[:-1], shares, drawstyle="steps-post", linewidth=0.8, label=name)
+                    truth = found["truth"][number]
+            axis.fill_between(edges[:-1], truth, step="post", color="0.8", label="CRISM")
+            axis.set_title(f"{scene}, {band}", fontsize=8)
+            axis.tick_params(labelsize=6)
+            axis.set_yticks([])
+            axis.set_ylim(0, 2 * max(truth))
+        column[-1].set_xlabel("I/F", fontsize=7)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="lower center", ncols=8, fontsize=7)
     save(figure, path)

@@ -26,11 +26,12 @@ from orrery.raster.rows import RowStore
 from orrery.systems.mars_bands.inputs import opened, statistics_of
 from orrery.systems.mars_bands.product import FILES, Content, band_names, write_products
 from orrery.systems.mars_bands.tile import Bands
-from orrery.systems.mars_bands.whole_image import VALID, Tiling, predict_image
+from orrery.systems.mars_bands.whole_image import VALID, Tiling, finished, predict_image
 from orrery.systems.resume import publish, workspace, writing
 
 CACHE_MB = 128  # of GDAL; its default is a share of the machine's memory
 ROWS_AT_ONCE = 256
+TOLD_BANDS = 12  # one by one
 
 
 class PredictParams(Section):
@@ -77,6 +78,10 @@ class ProductSummary:
 
     def __str__(self) -> str:
         bands = ", ".join(f"{name} {median:.3f}" for name, median in self.medians.items())
+        if len(self.medians) > TOLD_BANDS:
+            first, *_, last = self.medians
+            low, high = min(self.medians.values()), max(self.medians.values())
+            bands = f"{low:.3f} to {high:.3f} in {len(self.medians)} bands, {first} to {last}"
         return (
             f"{self.folder}: {self.grid.width} x {self.grid.height} px of {self.grid.gsd_m:.3g} m, "
             f"{self.valid_fraction:.1%} valid, median I/F {bands}"
@@ -143,8 +148,9 @@ def predict(
         }
         work = workspace(out, identity)
         with writing(out):
-            store = RowStore(work, "image", (*model.planes, VALID), strip.grid)
-            predict_image(strip, statistics, model, params.tiling(), store, bar.update)
+            blended = RowStore(work, "image", (*model.blended, VALID), strip.grid)
+            predict_image(strip, statistics, model, params.tiling(), blended, bar.update)
+            store = finished(blended, model)
             summary = _summary(store, out)
             told = {"orrery:stride_divisor": params.stride_divisor, "orrery:scale": scale}
             content = Content(strip, statistics, model.wavelengths_nm, sources, tags, told)

@@ -143,9 +143,9 @@ def restore(
             with writing(out):
                 if find is not None:
                     correction = _kept(work / "alignment.json", find)
-                store = RowStore(work, "image", (*model.planes, VALID), part.grid)
+                store = RowStore(work, "image", (*model.blended, VALID), part.grid)
                 predict_image(part, statistics, model, params.tiling(), store, bar.update)
-                filled = _filled(observed, store, correction, filling, cube, image)
+                filled = _filled(observed, store, model, correction, filling, cube, image)
                 taken, told = read_sidecar(cube).get("datetime"), _properties(filled, observed, correction)
                 made = Restored(cube, observed, filled, taken, sources, tags, told)
                 names = write_restored(made, work, out)
@@ -216,14 +216,21 @@ def _kept(path: Path, find: Callable[[], Correction]) -> Correction:
 
 
 def _filled(
-    observed: Cube, store: RowStore, correction: Correction, params: FillParams, cube: Path, image: Path
+    observed: Cube,
+    store: RowStore,
+    model: Bands,
+    correction: Correction,
+    params: FillParams,
+    cube: Path,
+    image: Path,
 ) -> Filled:
     """The cube, filled.
 
     Raises:
         OrreryError: prediction and observation have no ground in common, or do not resemble each other at all.
     """
-    predicted = on_cube(store, observed.grid, correction)
+    blended = on_cube(store, model.blended, observed.grid, correction)
+    predicted = model.finished(blended)[: len(model.wavelengths_nm)]
     common = np.isfinite(observed.values) & np.isfinite(predicted)
     if not common.any():
         raise _apart(cube, image)

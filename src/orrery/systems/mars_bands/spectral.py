@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ Floats = NDArray[np.float64]
 CHUNK = 8192  # spectra at a time, 64 MB of float64 with 489 bands and temporaries
 ROUNDS = 50  # of filling holes and fitting anew, at most
 SETTLED = 1e-4  # change of the filled values over the spread of the spectra at which that ends
+SAME_NM = 1.0  # CRISM's bands are 6.55 nm apart
 PHYSICAL = (0.0, 1.0)  # I/F of any surface lies between; MTRDR cubes hold spikes up to 10 that no flag marks
 LEAST_SHARE = (
     1e-12  # of the greatest variance, what a coefficient or the noise is granted: keeps equations solvable
@@ -78,6 +80,29 @@ class SpectralBasis:
                 break
         residual = np.sqrt(np.mean((values - estimate) ** 2, 0, where=known))
         return cls(bands, basis.mean, basis.components, basis.variances, residual)
+
+    def first(self, dimensions: int) -> SpectralBasis:
+        """The basis of fewer components; what the others told is residual."""
+        kept, left = slice(dimensions), slice(dimensions, None)
+        told = np.sum(self.variances[left, None] * self.components[left] ** 2, 0)
+        return SpectralBasis(
+            self.wavelengths_nm,
+            self.mean,
+            self.components[kept],
+            self.variances[kept],
+            np.sqrt(self.residual**2 + told),
+        )
+
+    def of(self, bands: Sequence[int]) -> SpectralBasis:
+        """What decodes to some of the bands, in this order; its components are orthonormal no more, so it encodes nothing."""
+        chosen = list(bands)
+        return SpectralBasis(
+            tuple(self.wavelengths_nm[band] for band in chosen),
+            self.mean[chosen],
+            self.components[:, chosen],
+            self.variances,
+            self.residual[chosen],
+        )
 
     @property
     def explained(self) -> Floats:
@@ -167,6 +192,20 @@ class SpectralBasis:
         """(N, B) of (N, D)."""
         spectra: Floats = self.mean + coefficients @ self.components
         return spectra
+
+
+def check_bands(found_nm: Sequence[float], wanted_nm: Sequence[float], file: Path) -> None:
+    """Whole spectra must be of one set of wavelengths.
+
+    Raises:
+        OrreryError: naming the file whose are others.
+    """
+    if len(found_nm) != len(wanted_nm) or np.max(np.abs(np.subtract(found_nm, wanted_nm))) > SAME_NM:
+        raise OrreryError(
+            f"has {len(found_nm)} bands, which are not the {len(wanted_nm)} of the other cubes",
+            file=file,
+            remedy="give cubes of one set of wavelengths, or set patch.spectral_dimensions to 0",
+        )
 
 
 def _physical(values: NDArray[np.floating[Any]]) -> Floats:

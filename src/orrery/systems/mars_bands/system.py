@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,12 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from orrery.errors import OrreryError
 from orrery.raster.scene import list_scenes
 from orrery.systems.base import Schedule, System, Trained, Workspace
 from orrery.systems.mars_bands.align import align_scenes
 from orrery.systems.mars_bands.calibration import calibrated
-from orrery.systems.mars_bands.data import PatchData, normalisation_of
+from orrery.systems.mars_bands.data import PatchData, PatchDataset, basis_of, normalisation_of
 from orrery.systems.mars_bands.evaluate import evaluate
 from orrery.systems.mars_bands.model import BandsModel
 from orrery.systems.mars_bands.nets import input_size
@@ -53,13 +54,26 @@ class MarsBands(System[MarsParams]):
         | {"images": True, "cube": True},
     }
 
+    def check(self, section: MarsParams, variants: Sequence[str]) -> None:
+        """Patches must be of a size that the networks take."""
+        size_px = section.patch.size_px
+        for name in variants:
+            multiple, smallest = input_size(section.variants[name].network)
+            if size_px < smallest or size_px % multiple:
+                raise OrreryError(
+                    f"systems.mars-bands.variants.{name}.network takes multiples of {multiple} px from {smallest} px on, "
+                    f"and patch.size_px is {size_px}",
+                    file="params.yaml",
+                    remedy="change patch.size_px, or leave the variant to full scale",
+                )
+
     def align(self, data: Path, out: Path, section: MarsParams, seed: int) -> pd.DataFrame:
         """Every CRISM cube onto its CTX image."""
         return pd.DataFrame(align_scenes(list_scenes(data / "mars"), out, section.align, seed))
 
     def patch(self, aligned: Path, out: Path, section: MarsParams, seed: int) -> None:
         """Cut training and validation scenes."""
-        make_patches(aligned, out, section)
+        make_patches(aligned, out, section, seed)
 
     def data(self, patches: Path, section: MarsParams, variant: str, seed: int, workers: int) -> PatchData:
         """Patches as the variant wants them."""
@@ -67,6 +81,7 @@ class MarsBands(System[MarsParams]):
 
     def task(self, section: MarsParams, variant: str) -> BandsTask:
         """The variant's network, head, losses and optimiser."""
+        self.check(section, [variant])
         return BandsTask(section.variants[variant])
 
     def schedule(self, section: MarsParams, variant: str) -> Schedule:
@@ -77,11 +92,15 @@ class MarsBands(System[MarsParams]):
     def recipe(
         self, task: pl.LightningModule, patches: Path, section: MarsParams, variant: str
     ) -> Mapping[str, Any]:
-        """The variant, its normalisation, and its 1-sigma calibrated on the validation patches."""
+        """The variant, its normalisation, its 1-sigma calibrated on the validation patches, and what the training took."""
         params, kept_nm = section.variants[variant], section.patch.wavelengths_nm
         normalisation = normalisation_of(patches, params, kept_nm)
-        model = BandsModel(variant, task.eval(), params, normalisation, (1.0,) * len(params.bands))
-        return calibrated(model, patches, kept_nm).recipe()
+        basis = basis_of(patches, params)
+        model = BandsModel(variant, task.eval(), params, normalisation, (1.0,) * params.targets, basis=basis)
+        assert isinstance(task, BandsTask)
+        options, count = params.optimiser, len(PatchDataset(patches, "train", params, kept_nm))
+        took = task.costs.report(task.net, options.steps, count / options.batch_size)
+        return {**calibrated(model, patches, kept_nm).recipe(), "training": took}
 
     def network(self, section: MarsParams, variant: str) -> nn.Module:
         """The bare network."""
@@ -101,7 +120,8 @@ class MarsBands(System[MarsParams]):
     ) -> dict[str, Any]:
         """Judge on the test and extra scenes."""
         model = BandsModel.from_recipe(trained.recipe, trained.network)
-        return evaluate(model, list(model.variant.bands), aligned, section, out)
+        judged = evaluate(model, list(model.bands_nm), aligned, section, out)
+        return {**judged, "training": trained.recipe.get("training", {})}
 
     def tables(self, workspace: Workspace, section: MarsParams, commit: str) -> None:
         """Baselines and all variants, beside the paper's rows."""

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 
 from orrery.files import replacing, write_json, write_text
 from orrery.systems.base import Workspace
 from orrery.systems.mars_bands.baselines import baselines
-from orrery.systems.mars_bands.evaluate import GROUPS, evaluate
+from orrery.systems.mars_bands.composites import COMPOSITES
+from orrery.systems.mars_bands.evaluate import evaluate
 from orrery.systems.mars_bands.params import MarsParams
-from orrery.systems.mars_bands.plots import quality_plot
-from orrery.tables import Pick, Result, Row, gathered, markdown, row_of
+from orrery.systems.mars_bands.plots import histogram_plot, quality_plot
+from orrery.systems.mars_bands.study_rows import (
+    METRICS,
+    PAPER_METRICS,
+    ablation_rows,
+    cost_rows,
+    hold_out_rows,
+    pick_test,
+    restoration_rows,
+    spectra_rows,
+    stride_rows,
+)
+from orrery.tables import Result, Row, gathered, markdown, row_of
 
 # RMSE, cosine and PCC of test patches (Tables 2 and 3) and whole test images (mean of the two in Table 7), EVC
 # bands, z-scored: Stepcenkov et al. 2022, Remote Sensing 14(14):3457
@@ -34,11 +47,8 @@ PAPER = {
         "unet-resnet18": (0.679, 0.535, 0.601),
         "unet-vgg11": (0.658, 0.556, 0.586),
     },
-    "Table 7, whole test images": {"unet-efficientnet-b0": (0.492, 0.788, 0.8305)},
+    "Table 7, whole test images": {"final": (0.492, 0.788, 0.8305)},
 }
-PAPER_METRICS = ("rmse", "cosine", "pcc")
-METRICS = ("rmse_if", "bias_if", "r2_if", "spectral_angle_deg", *PAPER_METRICS, "rmse_diluted", "valid_fraction",
-           "histogram_intersection", "coverage_1sigma")  # fmt: skip
 GROUP_TITLES = {"evc": "enhanced visible colour", "fc": "false colour"}
 PLACEMENT_TITLES = {"": "pipeline alignment", "@true": "true alignment"}
 
@@ -46,10 +56,14 @@ PLACEMENT_TITLES = {"": "pipeline alignment", "@true": "true alignment"}
 def write_tables(work: Workspace, section: MarsParams, commit: str) -> None:
     """Judge the baselines, gather every variant's metrics, write tables.json, tables.md and the plot."""
     results = {**_baselines(work, section), **gathered(work, section)}
-    rows = [{**row, "data": "twin", "commit": commit} for row in _rows(results)]
+    further = chain(
+        ablation_rows(results, section), hold_out_rows(results, section), spectra_rows(work, section, results)
+    )
+    rows = [{**row, "data": "twin", "commit": commit} for row in chain(_rows(results), further)]
     with replacing(work.reports / "pictures") as out:
         out.mkdir()
         quality_plot(rows, out / "quality.png")
+        histogram_plot(results, out / "histograms.png")
     title = "mars-bands: the paper's figures beside ours"
     write_text(work.reports / "tables.md", markdown(title, _preface(section.champion_variant, rows), rows))
     write_json(work.reports / "tables.json", rows)
@@ -58,8 +72,11 @@ def write_tables(work: Workspace, section: MarsParams, commit: str) -> None:
 def _baselines(work: Workspace, section: MarsParams) -> dict[str, Result]:
     """Fitted for the bands of the champion, so that they stand beside it in every table."""
     champion, kept_nm = section.variants[section.champion_variant], section.patch.wavelengths_nm
+    if champion.bands == "all":
+        champion = champion.model_copy(update={"bands": kept_nm})
+    bands_nm = [float(nm) for nm in champion.bands]
     found = baselines(work.patches, champion, kept_nm)
-    return {model.name: evaluate(model, champion.bands, work.aligned, section, None) for model in found}
+    return {model.name: evaluate(model, bands_nm, work.aligned, section, None) for model in found}
 
 
 def _rows(results: Mapping[str, Result]) -> Iterator[Row]:
@@ -67,6 +84,10 @@ def _rows(results: Mapping[str, Result]) -> Iterator[Row]:
         yield from _paper(name, result)
         yield from _groups(name, result)
         yield from _regions(name, result)
+        yield from stride_rows(result)
+        yield from restoration_rows(result)
+    for name, result in results.items():
+        yield from cost_rows(name, result)
 
 
 def _paper(name: str, result: Result) -> Iterator[Row]:
@@ -74,33 +95,25 @@ def _paper(name: str, result: Result) -> Iterator[Row]:
     for table, figures in PAPER.items():
         if name in figures:
             for metric, figure in zip(PAPER_METRICS, figures[name], strict=True):
-                yield row_of(f"paper {table}", name, metric, figure, result, _pick(f"{metric}_evc"))
+                yield row_of(f"paper {table}", name, metric, figure, result, pick_test(f"{metric}_evc"))
 
 
 def _groups(name: str, result: Result) -> Iterator[Row]:
     """All metrics by group of bands and alignment, over all test scenes."""
-    for group in GROUPS:
+    for group in COMPOSITES:
         if any(f"rmse_if_{group}" in row for row in result["scenes"].values()):
             for suffix, placement in PLACEMENT_TITLES.items():
                 table = f"{GROUP_TITLES[group]}, {placement}"
                 for metric in METRICS:
-                    yield row_of(table, name, metric, None, result, _pick(f"{metric}_{group}{suffix}"))
+                    yield row_of(table, name, metric, None, result, pick_test(f"{metric}_{group}{suffix}"))
 
 
 def _regions(name: str, result: Result) -> Iterator[Row]:
     """I/F error of the EVC bands by region: a region that a variant left out is where generalisation shows."""
     for region in dict.fromkeys(row["region"] for row in result["scenes"].values() if row["set"] == "test"):
-        yield row_of("RMSE of EVC by region, I/F", name, region, None, result, _pick("rmse_if_evc", region))
-
-
-def _pick(metric: str, region: str | None = None) -> Pick:
-    def pick(result: Result) -> list[float]:
-        rows = [row for row in result["scenes"].values() if row["set"] == "test"]
-        return [
-            row[metric] for row in rows if row.get(metric) is not None and region in (None, row["region"])
-        ]
-
-    return pick
+        yield row_of(
+            "RMSE of EVC by region, I/F", name, region, None, result, pick_test("rmse_if_evc", region)
+        )
 
 
 def _preface(champion: str, rows: list[Row]) -> str:

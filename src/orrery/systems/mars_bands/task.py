@@ -7,7 +7,7 @@ from typing import Any
 import pytorch_lightning as pl
 from torch import Tensor
 
-from orrery.optimisation import configured
+from orrery.optimisation import Costs, configured
 from orrery.systems.mars_bands.data import Batch
 from orrery.systems.mars_bands.heads import Head
 from orrery.systems.mars_bands.losses import squared, weighted
@@ -29,6 +29,11 @@ class BandsTask(pl.LightningModule):
         self.save_hyperparameters(variant.model_dump())
         self.variant, self.head = variant, Head.of(variant)
         self.net = build(variant.network, 2 if variant.dem else 1, self.head.outputs)
+        self.costs = Costs()
+
+    def configure_callbacks(self) -> list[pl.Callback]:
+        """What the training takes is noted for the tables."""
+        return [self.costs]
 
     def configure_optimizers(self) -> Any:
         """As the variant's `optimiser` says."""

@@ -69,7 +69,12 @@ class Bands(Protocol):
 
     @property
     def planes(self) -> tuple[str, ...]:
-        """What `predict` gives: "592.35 nm", …, and where the model has them "sigma 592.35 nm", "confidence 592.35 nm", …."""
+        """Of a product: "592.35 nm", …, and where the model has them "sigma 592.35 nm", "confidence 592.35 nm", …."""
+        ...
+
+    @property
+    def blended(self) -> tuple[str, ...]:
+        """What `predict` gives and tiles are blended in: the planes of a product, or fewer that these are made of."""
         ...
 
     def recipe(self) -> Mapping[str, Any]:
@@ -77,5 +82,9 @@ class Bands(Protocol):
         ...
 
     def predict(self, tiles: Sequence[Tile]) -> Sequence[Array]:
-        """For each tile (len(planes), H, W), I/F (confidence: 0 to 1); NaN where the image is invalid."""
+        """For each tile (len(blended), H, W), I/F (confidence: 0 to 1); NaN where the image is invalid."""
+        ...
+
+    def finished(self, blended: Array) -> Array:
+        """(len(planes), ...) of (len(blended), ...)."""
         ...

@@ -17,6 +17,7 @@ from orrery.systems.mars_bands.tile import Bands, Statistics, Tile
 
 Array = NDArray[np.float32]
 VALID = "valid"
+VALUES_AT_ONCE = 2**25  # 128 MiB
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def predict_image(
         statistics: of the whole image.
         model: what predicts a tile.
         tiling: how the image is cut.
-        store: the model's planes and `VALID` on disk, on the image's pixels.
+        store: what the model gives to be blended, and `VALID`, on disk, on the image's pixels.
         advance: told how many rows were finished.
     """
     rows, columns = (tiling.axis(size) for size in strip.grid.shape)
@@ -58,9 +59,22 @@ def predict_image(
     predict_rows(_Reflectance(strip, statistics, model), layout, store, advance)
 
 
+def finished(store: RowStore, model: Bands) -> RowStore:
+    """The planes of a product and `VALID`, made on disk of what was blended; the same store where that is all."""
+    if model.blended == model.planes:
+        return store
+    whole = RowStore(store.folder, "finished", (*model.planes, VALID), store.grid)
+    rows_at_once = max(1, VALUES_AT_ONCE // (len(whole.planes) * store.grid.width))
+    for row in range(0, store.grid.height, rows_at_once):
+        stop = min(row + rows_at_once, store.grid.height)
+        *blended, valid = (store.rows(row, stop, name) for name in (*model.blended, VALID))
+        whole.write(row, np.concatenate([model.finished(np.stack(blended)), valid[None]]))
+    return whole
+
+
 @dataclass(frozen=True)
 class _Reflectance:
-    """The model's planes for each tile."""
+    """What the model gives for each tile."""
 
     strip: Strip
     statistics: Statistics

@@ -13,11 +13,11 @@ from orrery.raster.terrain_camera_product import read_product, write_product
 from orrery.systems.kaguya_disparity.align import align_scene, conditions_of
 from orrery.systems.kaguya_disparity.aligned import list_aligned, load_aligned
 from orrery.systems.kaguya_disparity.conditions import Condition
-from orrery.systems.kaguya_disparity.data import PatchDataset, scaling_of
+from orrery.systems.kaguya_disparity.data import PatchDataset
 from orrery.systems.kaguya_disparity.pair import read_pair, where_they_meet
 from orrery.systems.kaguya_disparity.params import VariantParams
-from orrery.systems.kaguya_disparity.scaling import fitted
-from orrery.systems.kaguya_disparity.system import test_patches as held_out_patches
+from orrery.systems.kaguya_disparity.patches import held_out_patches
+from orrery.systems.kaguya_disparity.scaling import fitted, scaling_of
 from orrery.worlds.moon import stereo_scenes
 from tests.unit.systems.kaguya_scenes import (
     aligned_workspace,

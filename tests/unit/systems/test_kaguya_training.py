@@ -83,7 +83,10 @@ def test_every_variant_is_trained_judged_and_exported(variant, train, work, para
     export(trained.network, example, tmp_path / "model.pt2")
     smaller = example[:1, :, :64, :64]
     with torch.inference_mode():
-        expected, got = trained.network(smaller), load_export(tmp_path / "model.pt2", torch.device("cpu"))(smaller)
+        expected, got = (
+            trained.network(smaller),
+            load_export(tmp_path / "model.pt2", torch.device("cpu"))(smaller),
+        )
     torch.testing.assert_close(got, expected, rtol=1e-3, atol=1e-4)
 
 

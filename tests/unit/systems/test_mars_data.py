@@ -9,9 +9,10 @@ from safetensors.numpy import load_file
 from orrery.errors import OrreryError
 from orrery.files import read_json
 from orrery.optimisation import SeededBatches
-from orrery.systems.mars_bands.data import HEIGHT_SCALE_M, PatchData, PatchDataset, normalisation_of, places
+from orrery.systems.mars_bands.data import PatchData, PatchDataset, normalisation_of, places
 from orrery.systems.mars_bands.normalisation import Sums
 from orrery.systems.mars_bands.patches import make_patches
+from orrery.systems.mars_bands.tile import HEIGHT_SCALE_M
 from tests.unit.systems.mars_patches import WAVELENGTHS_NM, section_of, variant_of, write_aligned
 
 

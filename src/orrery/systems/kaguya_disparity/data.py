@@ -13,35 +13,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from orrery.errors import OrreryError
-from orrery.files import read_json
 from orrery.optimisation import SeededBatches
 from orrery.systems.kaguya_disparity.conditions import Condition
-from orrery.systems.kaguya_disparity.features import FEATURES
+from orrery.systems.kaguya_disparity.model import inputs
 from orrery.systems.kaguya_disparity.params import VariantParams
-from orrery.systems.kaguya_disparity.scaling import Scaling
+from orrery.systems.kaguya_disparity.scaling import scaling_of
 
 Batch = dict[str, Tensor]
 LARGEST_TARGET = 6.0  # standard deviations; what lies beyond is a false match that passed
-
-
-def scaling_of(root: Path) -> Scaling:
-    """What the patch stage found about the training scenes."""
-    return Scaling(**read_json(root / "statistics.json"))
-
-
-def inputs(features: Tensor, condition: Condition, variant: VariantParams) -> Tensor:
-    """(C, H, W): the features that a variant takes, then planes that tell the condition where it wants them.
-
-    Args:
-        features: (5, H, W), in the order of `FEATURES`.
-        condition: of the compression.
-        variant: which of them.
-    """
-    chosen = features[[FEATURES.index(name) for name in variant.inputs]]
-    if not variant.conditioned:
-        return chosen
-    told = torch.tensor(condition.planes(), dtype=chosen.dtype)[:, None, None]
-    return torch.cat([chosen, told.expand(-1, *chosen.shape[1:])])
 
 
 class PatchDataset(Dataset[Batch]):

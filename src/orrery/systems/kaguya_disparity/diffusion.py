@@ -14,14 +14,12 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-Parameterisation = Literal["eps", "v"]
-SamplerName = Literal["ancestral", "ddim", "dpmpp_2m"]
-Spacing = Literal["log-snr", "steps"]
+from orrery.systems.kaguya_disparity.params import DiffusionParams, Parameterisation, SamplerName, Spacing
+
 Predict = Callable[
     [Tensor, Tensor], Tensor
 ]  # noisy target (N, C, H, W) and gamma (N,) to eps or v, like the target
@@ -47,6 +45,22 @@ def cosine_schedule(steps: int) -> Tensor:
 def linear_schedule(steps: int, first_beta: float, last_beta: float) -> Tensor:
     """Levels of a schedule whose beta grows linearly, clean to noisy: (steps,) float64; see `LINEAR_ENDS`."""
     return torch.cumprod(1 - torch.linspace(first_beta, last_beta, steps, dtype=torch.float64), 0)
+
+
+def levels_of(method: DiffusionParams, steps: int) -> Tensor:
+    """Levels of a variant's schedule with so many steps, clean to noisy: (steps,) float64."""
+    if method.schedule == "cosine":
+        return cosine_schedule(steps)
+    nearest = min(LINEAR_ENDS, key=lambda known: abs(known - steps))
+    return linear_schedule(steps, *LINEAR_ENDS[nearest])
+
+
+def sampling_of(method: DiffusionParams) -> Sampling:
+    """How a variant's samples are drawn."""
+    levels = levels_of(method, method.sampling_steps)
+    return Sampling(
+        levels, method.sampler, method.calls, method.spacing, method.parameterisation, method.clip
+    )
 
 
 def draw_gamma(schedule: Tensor, count: int, generator: torch.Generator) -> Tensor:
@@ -161,6 +175,12 @@ def mean_of_samples(
         raise ValueError(f"{samples} samples have no standard deviation")
     drawn = torch.stack([sample(predict, like, sampling, generator) for _ in range(samples)])
     return drawn.mean(0), drawn.std(0)
+
+
+def with_noise(condition: Tensor, noised: Tensor, gamma: Tensor) -> Tensor:
+    """(N, C + 2, H, W): what `ToldNoise` takes, of the condition, the noised residual and (N,) gammas."""
+    plane = gamma.to(noised)[:, None, None, None].expand(len(noised), 1, *noised.shape[2:])
+    return torch.cat([condition, noised, plane], 1)
 
 
 Denoise = Callable[[Tensor, float], Tensor]

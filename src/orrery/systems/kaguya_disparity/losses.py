@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-LossName = Literal["squared", "absolute", "weighted", "uncertainty", "sequence"]
+from orrery.systems.kaguya_disparity.params import LossName
+
 LOG_SIGMA_RANGE = (-4.0, 3.0)
 
 

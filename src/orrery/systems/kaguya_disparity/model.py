@@ -15,11 +15,9 @@ from torch.nn import functional
 from orrery.seeds import derive
 from orrery.systems.kaguya_disparity import diffusion
 from orrery.systems.kaguya_disparity.conditions import Condition
-from orrery.systems.kaguya_disparity.data import inputs
-from orrery.systems.kaguya_disparity.features import REACH_PX, features
+from orrery.systems.kaguya_disparity.features import FEATURES, REACH_PX, features
 from orrery.systems.kaguya_disparity.losses import bounded
 from orrery.systems.kaguya_disparity.nets import multiple
-from orrery.systems.kaguya_disparity.nets.wrapped import with_noise
 from orrery.systems.kaguya_disparity.params import DiffusionParams, StereoParams, VariantParams
 from orrery.systems.kaguya_disparity.scaling import Scaling
 
@@ -146,11 +144,26 @@ class DisparityModel:
         generator = torch.Generator().manual_seed(derive(self.seed, "kaguya-disparity", "samples") % 2**63)
         many = planes.expand(method.samples, -1, -1, -1)
         return diffusion.sample(
-            lambda noised, gamma: self.network(with_noise(many, noised, gamma)).float(),
+            lambda noised, gamma: self.network(diffusion.with_noise(many, noised, gamma)).float(),
             many[:, :1],
-            method.sampling(),
+            diffusion.sampling_of(method),
             generator,
         )
+
+
+def inputs(features: Tensor, condition: Condition, variant: VariantParams) -> Tensor:
+    """(C, H, W): the features that a variant takes, then planes that tell the condition where it wants them.
+
+    Args:
+        features: (5, H, W), in the order of `FEATURES`.
+        condition: of the compression.
+        variant: which of them.
+    """
+    chosen = features[[FEATURES.index(name) for name in variant.inputs]]
+    if not variant.conditioned:
+        return chosen
+    told = torch.tensor(condition.planes(), dtype=chosen.dtype)[:, None, None]
+    return torch.cat([chosen, told.expand(-1, *chosen.shape[1:])])
 
 
 def padded(planes: Tensor, to_multiple: int) -> Tensor:

@@ -6,16 +6,18 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
-from torch import Tensor
 
 from orrery.params import Count, Fraction, NonNegative, OptimiserParams, Positive, Section
 from orrery.raster.stereo import MatchParams
 from orrery.systems.base import SystemSection
-from orrery.systems.kaguya_disparity import diffusion
 from orrery.systems.kaguya_disparity.features import FeatureName
-from orrery.systems.kaguya_disparity.losses import LossName
 from orrery.systems.kaguya_disparity.nets.params import NetworkParams
 from orrery.systems.split import SplitParams
+
+LossName = Literal["squared", "absolute", "weighted", "uncertainty", "sequence"]
+Parameterisation = Literal["eps", "v"]
+SamplerName = Literal["ancestral", "ddim", "dpmpp_2m"]
+Spacing = Literal["log-snr", "steps"]
 
 
 class AlignParams(Section):
@@ -81,29 +83,15 @@ class DiffusionParams(Section):
     """
 
     name: Literal["diffusion"]
-    parameterisation: diffusion.Parameterisation = "v"
+    parameterisation: Parameterisation = "v"
     schedule: Literal["cosine", "linear"] = "cosine"
     steps: Count = 2000
     sampling_steps: Count = 1000
-    sampler: diffusion.SamplerName = "dpmpp_2m"
+    sampler: SamplerName = "dpmpp_2m"
     calls: Count = 8
-    spacing: diffusion.Spacing = "log-snr"
+    spacing: Spacing = "log-snr"
     samples: Count = 8
     clip: Positive = 4.0
-
-    def levels(self, steps: int) -> Tensor:
-        """Levels of the schedule with so many steps, clean to noisy."""
-        if self.schedule == "cosine":
-            return diffusion.cosine_schedule(steps)
-        nearest = min(diffusion.LINEAR_ENDS, key=lambda known: abs(known - steps))
-        return diffusion.linear_schedule(steps, *diffusion.LINEAR_ENDS[nearest])
-
-    def sampling(self) -> diffusion.Sampling:
-        """How samples are drawn."""
-        levels = self.levels(self.sampling_steps)
-        return diffusion.Sampling(
-            levels, self.sampler, self.calls, self.spacing, self.parameterisation, self.clip
-        )
 
 
 class StereoParams(Section):

@@ -115,3 +115,13 @@ def _drawn_sets(index: pd.DataFrame, params: PatchParams, seed: int) -> pd.DataF
     tests = set(order[: max(1, round(params.leaky_test_share * len(order)))].tolist())
     index.loc[places, "set"] = ["test" if place in tests else "train" for place in places]
     return index
+
+
+def held_out_patches(patches: Path) -> dict[str, list[list[int]]]:
+    """Corners of the test patches of the split `patch`, by scene."""
+    index = pd.read_parquet(patches / "index.parquet")
+    kept = index[(index["split"] == "patch") & (index["set"] == "test")]
+    return {
+        str(scene): [[int(row), int(column)] for row, column in zip(rows["row"], rows["column"], strict=True)]
+        for scene, rows in kept.groupby("scene")
+    }

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from orrery.files import read_json
 from orrery.systems.kaguya_disparity.conditions import Condition
 
 
@@ -54,3 +56,8 @@ def fitted(conditions: Sequence[Condition], sd_px: Sequence[float], means_px: Se
     law = Scaling(float(2 ** found[0]), float(exponents[0]), float(exponents[1]))
     scores = [mean / law.of(condition) for mean, condition in zip(means_px, conditions, strict=True)]
     return Scaling(law.sd_px, law.by_count, law.by_step, float(np.mean(scores)))
+
+
+def scaling_of(root: Path) -> Scaling:
+    """What the patch stage found about the training scenes."""
+    return Scaling(**read_json(root / "statistics.json"))

@@ -1,29 +1,24 @@
-"""kaguya-disparity as the stages see it."""
+"""kaguya-disparity as the stages see it.
+
+Every method imports what it needs when it runs: most stages need no torch, which takes seconds to import.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-import pytorch_lightning as pl
-import torch
-from torch import Tensor, nn
-
-from orrery.raster.scene import list_scenes
 from orrery.systems.base import Schedule, System, Trained, Workspace
-from orrery.systems.kaguya_disparity.align import align_scenes
-from orrery.systems.kaguya_disparity.calibration import calibrated
-from orrery.systems.kaguya_disparity.data import PatchData, scaling_of
-from orrery.systems.kaguya_disparity.evaluate import evaluate
-from orrery.systems.kaguya_disparity.model import DisparityModel
-from orrery.systems.kaguya_disparity.nets import multiple, network_planes
 from orrery.systems.kaguya_disparity.params import KaguyaParams
-from orrery.systems.kaguya_disparity.patches import make_patches
-from orrery.systems.kaguya_disparity.predict import predict
-from orrery.systems.kaguya_disparity.tables import write_tables
-from orrery.systems.kaguya_disparity.task import ResidualTask, make_task
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pytorch_lightning as pl
+    from torch import Tensor, nn
+
+    from orrery.systems.kaguya_disparity.data import PatchData
+    from orrery.systems.kaguya_disparity.task import ResidualTask
 
 EXAMPLE_PX = 96  # smaller sizes would be frozen into the exported network
 
@@ -49,19 +44,30 @@ class KaguyaDisparity(System[KaguyaParams]):
 
     def align(self, data: Path, out: Path, section: KaguyaParams, seed: int) -> pd.DataFrame:
         """Match every pair before and after compression."""
+        import pandas as pd
+
+        from orrery.raster.scene import list_scenes
+        from orrery.systems.kaguya_disparity.align import align_scenes
+
         scenes = list_scenes(data / "kaguya")
         return pd.DataFrame(align_scenes(scenes, out, section.align, section.split, seed))
 
     def patch(self, aligned: Path, out: Path, section: KaguyaParams, seed: int) -> None:
         """Cut scenes by pair, and by patch as the paper does."""
+        from orrery.systems.kaguya_disparity.patches import make_patches
+
         make_patches(aligned, out, section, seed)
 
     def data(self, patches: Path, section: KaguyaParams, variant: str, seed: int, workers: int) -> PatchData:
         """Patches as the variant wants them."""
+        from orrery.systems.kaguya_disparity.data import PatchData
+
         return PatchData(patches, section.variants[variant], seed, workers)
 
     def task(self, section: KaguyaParams, variant: str) -> ResidualTask:
         """The variant's network, method, losses and optimiser."""
+        from orrery.systems.kaguya_disparity.task import make_task
+
         return make_task(section.variants[variant])
 
     def schedule(self, section: KaguyaParams, variant: str) -> Schedule:
@@ -73,17 +79,28 @@ class KaguyaDisparity(System[KaguyaParams]):
         self, task: pl.LightningModule, patches: Path, section: KaguyaParams, variant: str
     ) -> Mapping[str, Any]:
         """The variant, the scaling of its residuals, and its 1-sigma calibrated on the validation patches."""
+        from orrery.systems.kaguya_disparity.calibration import calibrated
+        from orrery.systems.kaguya_disparity.model import DisparityModel
+        from orrery.systems.kaguya_disparity.patches import held_out_patches
+        from orrery.systems.kaguya_disparity.scaling import scaling_of
+
         params = section.variants[variant]
-        held_out = test_patches(patches) if params.split == "patch" else None
+        held_out = held_out_patches(patches) if params.split == "patch" else None
         model = DisparityModel(variant, task.eval(), params, scaling_of(patches), test_patches=held_out)
         return calibrated(model, patches).recipe()
 
     def network(self, section: KaguyaParams, variant: str) -> nn.Module:
         """The bare network."""
-        return self.task(section, variant).net
+        from orrery.systems.kaguya_disparity.nets import build
+
+        return build(section.variants[variant])
 
     def example(self, section: KaguyaParams, variant: str) -> Tensor:
         """Noise: export looks at shapes only."""
+        import torch
+
+        from orrery.systems.kaguya_disparity.nets import multiple, network_planes
+
         params = section.variants[variant]
         step = multiple(params.network)
         height = -(-EXAMPLE_PX // step) * step
@@ -93,12 +110,17 @@ class KaguyaDisparity(System[KaguyaParams]):
         self, trained: Trained, aligned: Path, section: KaguyaParams, out: Path | None
     ) -> dict[str, Any]:
         """Judge on the test scenes."""
+        from orrery.systems.kaguya_disparity.evaluate import evaluate
+        from orrery.systems.kaguya_disparity.model import DisparityModel
+
         model = DisparityModel.from_recipe(trained.recipe, trained.network)
         found = evaluate(model, aligned, section, out)
         return {**found, "table": section.align.table, "mean_count": section.align.mean_count}
 
     def tables(self, workspace: Workspace, section: KaguyaParams, commit: str) -> None:
         """Baselines and all variants, beside the paper's rows."""
+        from orrery.systems.kaguya_disparity.tables import write_tables
+
         write_tables(workspace, section, commit)
 
     def predict(
@@ -110,18 +132,11 @@ class KaguyaDisparity(System[KaguyaParams]):
         tags: Mapping[str, str],
     ) -> str:
         """A compressed pair to disparity, heights and their 1-sigma."""
+        from orrery.systems.kaguya_disparity.model import DisparityModel
+        from orrery.systems.kaguya_disparity.predict import predict
+
         model = DisparityModel.from_recipe(trained.recipe, trained.network)
         return str(predict(model=model, out=out, section=section, tags=tags, **request))
-
-
-def test_patches(patches: Path) -> dict[str, list[list[int]]]:
-    """Corners of the test patches of the split `patch`, by scene."""
-    index = pd.read_parquet(patches / "index.parquet")
-    kept = index[(index["split"] == "patch") & (index["set"] == "test")]
-    return {
-        str(scene): [[int(row), int(column)] for row, column in zip(rows["row"], rows["column"], strict=True)]
-        for scene, rows in kept.groupby("scene")
-    }
 
 
 SYSTEM = KaguyaDisparity()

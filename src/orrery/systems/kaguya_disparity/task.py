@@ -14,7 +14,6 @@ from orrery.seeds import derive
 from orrery.systems.kaguya_disparity import diffusion, losses
 from orrery.systems.kaguya_disparity.data import Batch
 from orrery.systems.kaguya_disparity.nets import build
-from orrery.systems.kaguya_disparity.nets.wrapped import with_noise
 from orrery.systems.kaguya_disparity.params import DiffusionParams, VariantParams
 
 VALIDATION_STREAM = "validation"
@@ -106,7 +105,7 @@ class DiffusionTask(ResidualTask):
     def __init__(self, variant: VariantParams, seed: int) -> None:
         super().__init__(variant, seed)
         assert isinstance(variant.method, DiffusionParams)
-        self.levels = variant.method.levels(variant.method.steps)
+        self.levels = diffusion.levels_of(variant.method, variant.method.steps)
 
     def terms(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean squared error of what the network predicts, over valid pixels; where none is known the residual is 0."""
@@ -115,7 +114,7 @@ class DiffusionTask(ResidualTask):
         gamma = diffusion.draw_gamma(self.levels, len(target), generator).to(target)
         noise = torch.randn(target.shape, generator=generator).to(target)
         noised = diffusion.noised(target, gamma, noise)
-        output = self(with_noise(batch["inputs"], noised, gamma)).float()
+        output = self(diffusion.with_noise(batch["inputs"], noised, gamma)).float()
         wanted = diffusion.target_of(target, gamma, noise, method.parameterisation)
         loss = losses.squared(output, wanted, batch["valid"])
         return loss, {"squared": loss}

@@ -7,14 +7,14 @@ units for DLunarDTMNet) and a boolean `valid` of the same shape.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-Operator = Literal["difference", "sobel"]
-LossName = Literal["elevation", "gradient", "normal", "uncertainty"]
+from orrery.systems.lunar_dtm.params import LossName, Operator
+
 LOG_SIGMA_RANGE = (-6.0, 4.0)  # keeps a stray exponent from swamping the first steps
 
 

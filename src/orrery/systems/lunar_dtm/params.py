@@ -9,9 +9,11 @@ from pydantic import Field
 from orrery.params import Count, Fraction, NonNegative, OptimiserParams, Section
 from orrery.systems.base import SystemSection
 from orrery.systems.lunar_dtm.align import AlignParams
-from orrery.systems.lunar_dtm.losses import LossName, Operator
 from orrery.systems.lunar_dtm.predict import PredictParams
 from orrery.systems.split import SplitParams
+
+Operator = Literal["difference", "sobel"]
+LossName = Literal["elevation", "gradient", "normal", "uncertainty"]
 
 
 class PatchParams(Section):

@@ -1,32 +1,24 @@
-"""lunar-dtm as the stages see it."""
+"""lunar-dtm as the stages see it.
+
+Every method imports what it needs when it runs: most stages need no torch, which takes seconds to import.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pandas as pd
-import pytorch_lightning as pl
-import torch
-from torch import Tensor, nn
-
-from orrery.files import read_json
-from orrery.raster.scene import list_scenes
 from orrery.systems.base import Schedule, System, Trained, Workspace
-from orrery.systems.lunar_dtm.align import align_scenes
-from orrery.systems.lunar_dtm.calibration import calibrated
-from orrery.systems.lunar_dtm.data import PatchData
-from orrery.systems.lunar_dtm.evaluate import evaluate
-from orrery.systems.lunar_dtm.model import TerrainModel
 from orrery.systems.lunar_dtm.params import LunarParams
-from orrery.systems.lunar_dtm.patches import make_patches
-from orrery.systems.lunar_dtm.photoclinometry import Spectra
-from orrery.systems.lunar_dtm.predict import predict
-from orrery.systems.lunar_dtm.recipes import make_recipe
-from orrery.systems.lunar_dtm.tables import write_tables
-from orrery.systems.lunar_dtm.task import TerrainTask
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pytorch_lightning as pl
+    from torch import Tensor, nn
+
+    from orrery.systems.lunar_dtm.data import PatchData
+    from orrery.systems.lunar_dtm.task import TerrainTask
 
 
 class LunarDTM(System[LunarParams]):
@@ -58,14 +50,24 @@ class LunarDTM(System[LunarParams]):
 
     def align(self, data: Path, out: Path, section: LunarParams, seed: int) -> pd.DataFrame:
         """NAC-R to NAC-L, and the SLDEM to both; neighbours are chained."""
+        import pandas as pd
+
+        from orrery.raster.scene import list_scenes
+        from orrery.systems.lunar_dtm.align import align_scenes
+
         return pd.DataFrame(align_scenes(list_scenes(data / "moon"), out, section.align, seed))
 
     def patch(self, aligned: Path, out: Path, section: LunarParams, seed: int) -> None:
         """Cut training and validation scenes."""
+        from orrery.systems.lunar_dtm.patches import make_patches
+
         make_patches(aligned, out, section, seed)
 
     def data(self, patches: Path, section: LunarParams, variant: str, seed: int, workers: int) -> PatchData:
         """Patches as the variant's recipe wants them."""
+        from orrery.systems.lunar_dtm.data import PatchData
+        from orrery.systems.lunar_dtm.recipes import make_recipe
+
         params = section.variants[variant]
         options = params.optimiser
         return PatchData(
@@ -74,6 +76,8 @@ class LunarDTM(System[LunarParams]):
 
     def task(self, section: LunarParams, variant: str) -> TerrainTask:
         """The variant's network, losses and optimiser."""
+        from orrery.systems.lunar_dtm.task import TerrainTask
+
         return TerrainTask(section.variants[variant])
 
     def schedule(self, section: LunarParams, variant: str) -> Schedule:
@@ -85,31 +89,44 @@ class LunarDTM(System[LunarParams]):
         self, task: pl.LightningModule, patches: Path, section: LunarParams, variant: str
     ) -> Mapping[str, Any]:
         """The variant, the spectra, and the 1-sigma calibrated on the validation patches."""
+        from orrery.files import read_json
+        from orrery.systems.lunar_dtm.calibration import calibrated
+        from orrery.systems.lunar_dtm.model import TerrainModel
+        from orrery.systems.lunar_dtm.photoclinometry import Spectra
+
         spectra = Spectra(**read_json(patches / "spectra.json"))
         model = TerrainModel(variant, task.eval(), section.variants[variant], spectra)
         return calibrated(model, patches).recipe()
 
     def network(self, section: LunarParams, variant: str) -> nn.Module:
         """The bare network."""
-        net = self.task(section, variant).net
-        assert isinstance(net, nn.Module)
-        return net
+        from orrery.systems.lunar_dtm.nets import build
+
+        return build(section.variants[variant])
 
     def example(self, section: LunarParams, variant: str) -> Tensor:
         """Noise: export looks at shapes only."""
-        channels = make_recipe(section.variants[variant].recipe).channels
-        return torch.from_numpy(np.zeros((2, channels, 96, 160), np.float32))
+        import torch
+
+        from orrery.systems.lunar_dtm.recipes import make_recipe
+
+        return torch.zeros(2, make_recipe(section.variants[variant].recipe).channels, 96, 160)
 
     def evaluate(
         self, trained: Trained, aligned: Path, section: LunarParams, out: Path | None
     ) -> dict[str, Any]:
         """Judge on the test and extra scenes."""
+        from orrery.systems.lunar_dtm.evaluate import evaluate
+        from orrery.systems.lunar_dtm.model import TerrainModel
+
         return evaluate(
             TerrainModel.from_recipe(dict(trained.recipe), trained.network), aligned, section, out
         )
 
     def tables(self, workspace: Workspace, section: LunarParams, commit: str) -> None:
         """Baselines and all variants, beside the paper's rows."""
+        from orrery.systems.lunar_dtm.tables import write_tables
+
         write_tables(workspace, section, commit)
 
     def predict(
@@ -121,6 +138,9 @@ class LunarDTM(System[LunarParams]):
         tags: Mapping[str, str],
     ) -> str:
         """A whole scene to a COG with its STAC item."""
+        from orrery.systems.lunar_dtm.model import TerrainModel
+        from orrery.systems.lunar_dtm.predict import predict
+
         model = TerrainModel.from_recipe(dict(trained.recipe), trained.network)
         summary = predict(
             model=model,

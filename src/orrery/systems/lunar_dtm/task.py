@@ -6,17 +6,13 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from orrery.nets.half_resolution_unet import HalfResolutionUNet
 from orrery.optimisation import configured
 from orrery.systems.lunar_dtm.data import Batch
 from orrery.systems.lunar_dtm.losses import Surfaces, weighted
-from orrery.systems.lunar_dtm.nets.dlunardtmnet import DLunarDTMNet
-from orrery.systems.lunar_dtm.params import UNetParams, VariantParams
-from orrery.systems.lunar_dtm.recipes import make_recipe
-
-UNET_PLANES = 2  # elevation correction, log of sigma, both in px
+from orrery.systems.lunar_dtm.nets import build
+from orrery.systems.lunar_dtm.params import VariantParams
 
 
 class TerrainTask(pl.LightningModule):
@@ -34,15 +30,7 @@ class TerrainTask(pl.LightningModule):
         super().__init__()
         self.save_hyperparameters(variant.model_dump())
         self.variant = variant
-        self.net = self.configure_network()
-
-    def configure_network(self) -> nn.Module:
-        """The network that the variant names."""
-        network = self.variant.network
-        if isinstance(network, UNetParams):
-            channels = make_recipe(self.variant.recipe).channels
-            return HalfResolutionUNet(channels, UNET_PLANES, network.widths)
-        return DLunarDTMNet(network.size, network.stem_kernel, network.upsampling)
+        self.net = build(variant)
 
     def configure_optimizers(self) -> Any:
         """As the variant's `optimiser` says."""

@@ -32,11 +32,10 @@ from orrery.systems.mars_bands.normalisation import (
 )
 from orrery.systems.mars_bands.params import VariantParams
 from orrery.systems.mars_bands.spectral import SpectralBasis
-from orrery.systems.mars_bands.tile import Statistics
+from orrery.systems.mars_bands.tile import HEIGHT_SCALE_M, Statistics
 
 Array = NDArray[np.float32]
 Batch = dict[str, Tensor]
-HEIGHT_SCALE_M = 100.0  # relief within a patch, about
 
 
 def normalisation_of(root: Path, variant: VariantParams, kept_nm: list[float]) -> Normalisation:

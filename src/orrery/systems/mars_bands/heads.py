@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from orrery.systems.mars_bands.bins import (
@@ -19,7 +19,7 @@ from orrery.systems.mars_bands.bins import (
     sigma,
 )
 from orrery.systems.mars_bands.losses import LOG_SIGMA_RANGE, Prediction
-from orrery.systems.mars_bands.nets import InputSize
+from orrery.systems.mars_bands.nets import InputSize, build
 from orrery.systems.mars_bands.params import ClassificationParams, VariantParams
 
 
@@ -55,6 +55,10 @@ class Head:
         if self.bins is not None:
             return targets * self.bins.classes
         return targets * (2 if self.has_sigma else 1)
+
+    def network(self) -> nn.Module:
+        """The variant's network, from an image, and heights where it has them, to the planes wanted."""
+        return build(self.variant.network, 2 if self.variant.dem else 1, self.outputs)
 
     def prediction(self, planes: Tensor, target: Tensor, valid: Tensor) -> Prediction:
         """What the losses compare, from (N, outputs, H, W) planes."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-LossName = Literal["squared", "absolute", "gradient", "uncertainty", "cross_entropy"]
+from orrery.systems.mars_bands.params import LossName
+
 LOG_SIGMA_RANGE = (-5.0, 4.0)  # keeps a stray exponent from swamping the first steps
 
 

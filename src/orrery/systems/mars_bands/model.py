@@ -16,13 +16,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from orrery.errors import OrreryError
-from orrery.systems.mars_bands.data import HEIGHT_SCALE_M
 from orrery.systems.mars_bands.heads import Head, padded
 from orrery.systems.mars_bands.nets import input_size
 from orrery.systems.mars_bands.normalisation import Normalisation, base_of, statistics_of
 from orrery.systems.mars_bands.params import VariantParams
 from orrery.systems.mars_bands.spectral import SpectralBasis
-from orrery.systems.mars_bands.tile import Tile
+from orrery.systems.mars_bands.tile import HEIGHT_SCALE_M, Tile
 
 Array = NDArray[np.float32]
 CONTEXT_PX = 32

@@ -12,10 +12,11 @@ from orrery.systems.mars_bands.align import AlignParams
 from orrery.systems.mars_bands.aligned import Alignment
 from orrery.systems.mars_bands.augment import Augmentation
 from orrery.systems.mars_bands.filling import FillParams
-from orrery.systems.mars_bands.losses import LossName
-from orrery.systems.mars_bands.nets import NetworkParams
+from orrery.systems.mars_bands.nets.params import NetworkParams
 from orrery.systems.mars_bands.predict import PredictParams
 from orrery.systems.split import SplitParams
+
+LossName = Literal["squared", "absolute", "gradient", "uncertainty", "cross_entropy"]
 
 
 class ClipParams(Section):

@@ -1,31 +1,25 @@
-"""mars-bands as the stages see it."""
+"""mars-bands as the stages see it.
+
+Every method imports what it needs when it runs: most stages need no torch, which takes seconds to import.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
-import pytorch_lightning as pl
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any
 
 from orrery.errors import OrreryError
-from orrery.raster.scene import list_scenes
 from orrery.systems.base import Schedule, System, Trained, Workspace
-from orrery.systems.mars_bands.align import align_scenes
-from orrery.systems.mars_bands.calibration import calibrated
-from orrery.systems.mars_bands.data import PatchData, PatchDataset, basis_of, normalisation_of
-from orrery.systems.mars_bands.evaluate import evaluate
-from orrery.systems.mars_bands.model import BandsModel
-from orrery.systems.mars_bands.nets import input_size
 from orrery.systems.mars_bands.params import MarsParams
-from orrery.systems.mars_bands.patches import make_patches
-from orrery.systems.mars_bands.predict import predict
-from orrery.systems.mars_bands.restore import restore
-from orrery.systems.mars_bands.tables import write_tables
-from orrery.systems.mars_bands.task import BandsTask
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pytorch_lightning as pl
+    from torch import Tensor, nn
+
+    from orrery.systems.mars_bands.data import PatchData
+    from orrery.systems.mars_bands.task import BandsTask
 
 EXAMPLE_PX = 96  # sizes below 64 would be frozen into the exported network
 
@@ -56,6 +50,8 @@ class MarsBands(System[MarsParams]):
 
     def check(self, section: MarsParams, variants: Sequence[str]) -> None:
         """Patches must be of a size that the networks take."""
+        from orrery.systems.mars_bands.nets import input_size
+
         size_px = section.patch.size_px
         for name in variants:
             multiple, smallest = input_size(section.variants[name].network)
@@ -69,18 +65,29 @@ class MarsBands(System[MarsParams]):
 
     def align(self, data: Path, out: Path, section: MarsParams, seed: int) -> pd.DataFrame:
         """Every CRISM cube onto its CTX image."""
+        import pandas as pd
+
+        from orrery.raster.scene import list_scenes
+        from orrery.systems.mars_bands.align import align_scenes
+
         return pd.DataFrame(align_scenes(list_scenes(data / "mars"), out, section.align, seed))
 
     def patch(self, aligned: Path, out: Path, section: MarsParams, seed: int) -> None:
         """Cut training and validation scenes."""
+        from orrery.systems.mars_bands.patches import make_patches
+
         make_patches(aligned, out, section, seed)
 
     def data(self, patches: Path, section: MarsParams, variant: str, seed: int, workers: int) -> PatchData:
         """Patches as the variant wants them."""
+        from orrery.systems.mars_bands.data import PatchData
+
         return PatchData(patches, section.variants[variant], section.patch.wavelengths_nm, seed, workers)
 
     def task(self, section: MarsParams, variant: str) -> BandsTask:
         """The variant's network, head, losses and optimiser."""
+        from orrery.systems.mars_bands.task import BandsTask
+
         self.check(section, [variant])
         return BandsTask(section.variants[variant])
 
@@ -93,6 +100,11 @@ class MarsBands(System[MarsParams]):
         self, task: pl.LightningModule, patches: Path, section: MarsParams, variant: str
     ) -> Mapping[str, Any]:
         """The variant, its normalisation, its 1-sigma calibrated on the validation patches, and what the training took."""
+        from orrery.systems.mars_bands.calibration import calibrated
+        from orrery.systems.mars_bands.data import PatchDataset, basis_of, normalisation_of
+        from orrery.systems.mars_bands.model import BandsModel
+        from orrery.systems.mars_bands.task import BandsTask
+
         params, kept_nm = section.variants[variant], section.patch.wavelengths_nm
         normalisation = normalisation_of(patches, params, kept_nm)
         basis = basis_of(patches, params)
@@ -104,12 +116,16 @@ class MarsBands(System[MarsParams]):
 
     def network(self, section: MarsParams, variant: str) -> nn.Module:
         """The bare network."""
-        net = self.task(section, variant).net
-        assert isinstance(net, nn.Module)
-        return net
+        from orrery.systems.mars_bands.heads import Head
+
+        return Head.of(section.variants[variant]).network()
 
     def example(self, section: MarsParams, variant: str) -> Tensor:
         """Noise: export looks at shapes only."""
+        import torch
+
+        from orrery.systems.mars_bands.nets import input_size
+
         params = section.variants[variant]
         size = input_size(params.network)
         height = -(-max(size.smallest, EXAMPLE_PX) // size.multiple) * size.multiple
@@ -119,12 +135,17 @@ class MarsBands(System[MarsParams]):
         self, trained: Trained, aligned: Path, section: MarsParams, out: Path | None
     ) -> dict[str, Any]:
         """Judge on the test and extra scenes."""
+        from orrery.systems.mars_bands.evaluate import evaluate
+        from orrery.systems.mars_bands.model import BandsModel
+
         model = BandsModel.from_recipe(trained.recipe, trained.network)
         judged = evaluate(model, list(model.bands_nm), aligned, section, out)
         return {**judged, "training": trained.recipe.get("training", {})}
 
     def tables(self, workspace: Workspace, section: MarsParams, commit: str) -> None:
         """Baselines and all variants, beside the paper's rows."""
+        from orrery.systems.mars_bands.tables import write_tables
+
         write_tables(workspace, section, commit)
 
     def predict(
@@ -136,6 +157,9 @@ class MarsBands(System[MarsParams]):
         tags: Mapping[str, str],
     ) -> str:
         """A whole strip to COGs with their STAC item."""
+        from orrery.systems.mars_bands.model import BandsModel
+        from orrery.systems.mars_bands.predict import predict
+
         model = BandsModel.from_recipe(trained.recipe, trained.network)
         return str(predict(model=model, out=out, params=section.predict, tags=tags, **request))
 
@@ -148,6 +172,9 @@ class MarsBands(System[MarsParams]):
         tags: Mapping[str, str],
     ) -> str:
         """A faulty cube to one that is whole."""
+        from orrery.systems.mars_bands.model import BandsModel
+        from orrery.systems.mars_bands.restore import restore
+
         model = BandsModel.from_recipe(trained.recipe, trained.network)
         summary = restore(
             model=model,

@@ -11,7 +11,6 @@ from orrery.optimisation import Costs, configured
 from orrery.systems.mars_bands.data import Batch
 from orrery.systems.mars_bands.heads import Head
 from orrery.systems.mars_bands.losses import squared, weighted
-from orrery.systems.mars_bands.nets import build
 from orrery.systems.mars_bands.params import VariantParams
 
 
@@ -28,7 +27,7 @@ class BandsTask(pl.LightningModule):
         super().__init__()
         self.save_hyperparameters(variant.model_dump())
         self.variant, self.head = variant, Head.of(variant)
-        self.net = build(variant.network, 2 if variant.dem else 1, self.head.outputs)
+        self.net = self.head.network()
         self.costs = Costs()
 
     def configure_callbacks(self) -> list[pl.Callback]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
+HEIGHT_SCALE_M = 100.0  # relief within a patch, about
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,12 @@
-"""Networks of kaguya-disparity, built from their parameters. All take one tensor of planes and return one."""
+"""Networks of kaguya-disparity, built from their parameters. All take one tensor of planes and return one.
+
+They are imported when one is built: what only reads parameters needs no torch.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from torch import nn
-
-from orrery.nets.half_resolution_unet import HalfResolutionUNet
 from orrery.systems.kaguya_disparity.nets.params import (
     IgevParams,
     NetworkParams,
@@ -14,14 +14,18 @@ from orrery.systems.kaguya_disparity.nets.params import (
     SubpixelIgevParams,
     UNetParams,
 )
-from orrery.systems.kaguya_disparity.nets.wrapped import PublishedIgev, SignedIgev, ToldNoise
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from orrery.systems.kaguya_disparity.params import VariantParams
 
 
 def build(variant: VariantParams) -> nn.Module:
     """The network of a variant."""
+    from orrery.nets.half_resolution_unet import HalfResolutionUNet
+    from orrery.systems.kaguya_disparity.nets.wrapped import PublishedIgev, SignedIgev, ToldNoise
+
     match variant.network:
         case UNetParams(widths=widths):
             return HalfResolutionUNet(variant.planes, 1 + variant.has_sigma, widths)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -42,12 +41,6 @@ class ToldNoise(nn.Module):
         folded = functional.pixel_unshuffle(planes[:, :-1], self.block)
         out: Tensor = functional.pixel_shuffle(self.unet(folded, gamma), self.block)
         return out
-
-
-def with_noise(condition: Tensor, noised: Tensor, gamma: Tensor) -> Tensor:
-    """(N, C + 2, H, W): what `ToldNoise` takes, of the condition, the noised residual and (N,) gammas."""
-    plane = gamma.to(noised)[:, None, None, None].expand(len(noised), 1, *noised.shape[2:])
-    return torch.cat([condition, noised, plane], 1)
 
 
 class PublishedIgev(nn.Module):

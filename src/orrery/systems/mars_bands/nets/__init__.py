@@ -2,19 +2,13 @@
 
 All map (N, inputs, H, W) to (N, outputs, H, W) and end in a convolution: targets are z-scores or class scores, so the
 sigmoid of the medical U-Net and the tanh of pix2pix would cut them off. None pads its input: `input_size` tells what
-height and width it takes, and the caller pads.
+height and width it takes, and the caller pads. Networks are imported when they are built, so that parameters can be read without torch.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from torch import nn
-
-from orrery.nets.half_resolution_unet import HalfResolutionUNet
-from orrery.systems.mars_bands.nets.conditional_gan_unet import ConditionalGanUNet
-from orrery.systems.mars_bands.nets.medical_unet import MedicalUNet
-from orrery.systems.mars_bands.nets.padding import reflected
 from orrery.systems.mars_bands.nets.params import (
     ConditionalGanUNetParams,
     HalfResolutionParams,
@@ -22,7 +16,9 @@ from orrery.systems.mars_bands.nets.params import (
     NetworkParams,
     SmpParams,
 )
-from orrery.systems.mars_bands.nets.smp import build_smp
+
+if TYPE_CHECKING:
+    from torch import nn
 
 __all__ = [
     "ConditionalGanUNetParams",
@@ -49,6 +45,8 @@ def build(params: NetworkParams, inputs: int, outputs: int) -> nn.Module:
     Raises:
         OrreryError: the file of pretrained weights is missing or holds other weights.
     """
+    from orrery.systems.mars_bands.nets.padding import reflected
+
     network = _bare(params, inputs, outputs)
     return reflected(network) if params.padding == "reflect" else network
 
@@ -73,10 +71,18 @@ def _bare(params: NetworkParams, inputs: int, outputs: int) -> nn.Module:
     """The network as published, borders padded with zeros."""
     match params:
         case SmpParams():
+            from orrery.systems.mars_bands.nets.smp import build_smp
+
             return build_smp(params, inputs, outputs)
         case MedicalUNetParams():
+            from orrery.systems.mars_bands.nets.medical_unet import MedicalUNet
+
             return MedicalUNet(inputs, outputs)
         case ConditionalGanUNetParams():
+            from orrery.systems.mars_bands.nets.conditional_gan_unet import ConditionalGanUNet
+
             return ConditionalGanUNet(inputs, outputs)
         case HalfResolutionParams():
+            from orrery.nets.half_resolution_unet import HalfResolutionUNet
+
             return HalfResolutionUNet(inputs, outputs, params.widths)

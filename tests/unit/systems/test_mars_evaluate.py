@@ -51,7 +51,7 @@ def test_perfection_has_no_error_and_no_angle():
         for metric in ("r2_if", "cosine", "pcc", "histogram_intersection", "coverage_1sigma"):
             assert row[f"{metric}_{group}"] == pytest.approx(1, abs=1e-6)
         assert row[f"valid_fraction_{group}"] == pytest.approx(known.mean())
-    assert len(row) == 3 * 11
+    assert len(row) == 3 * 13
 
 
 def test_figures_of_a_level_error_are_known():
@@ -66,6 +66,12 @@ def test_figures_of_a_level_error_are_known():
     in_scores = np.sqrt(((error / spread) ** 2).mean())
     assert row["rmse_evc@true"] == pytest.approx(in_scores, rel=1e-3)
     assert row["rmse_diluted_evc@true"] == pytest.approx(in_scores * np.sqrt(known.mean()), rel=1e-3)
+    span = np.ptp(truth[:, known], axis=1)
+    assert row["rmse_unit_evc@true"] == pytest.approx(np.sqrt(((error / span) ** 2).mean()), rel=1e-3)
+    unit = ((truth[:, known] - truth[:, known].min(1, keepdims=True)) / span[:, None]).astype(float)
+    moved = unit + (error / span)[:, None]
+    aligned = (unit * moved).sum() / np.sqrt((unit**2).sum() * (moved**2).sum())
+    assert row["cosine_unit_evc@true"] == pytest.approx(aligned, rel=1e-5)
     assert row["r2_if_evc@true"] == pytest.approx(np.mean(1 - error**2 / spread**2), rel=1e-3)
     assert row["pcc_evc@true"] == pytest.approx(1, abs=1e-4)
     assert row["coverage_1sigma_evc@true"] == pytest.approx(2 / 3, abs=1e-6)

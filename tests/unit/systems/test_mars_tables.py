@@ -11,7 +11,16 @@ from orrery.systems.base import Workspace, get_section
 from orrery.systems.mars_bands.evaluate import evaluate
 from orrery.systems.mars_bands.patches import make_patches
 from orrery.systems.mars_bands.plots import quality_plot
-from orrery.systems.mars_bands.tables import METRICS, PAPER, PAPER_METRICS, _preface, _rows, write_tables
+from orrery.systems.mars_bands.tables import (
+    METRICS,
+    PAPER,
+    PAPER_METRICS,
+    PAPER_UNIT,
+    PAPER_UNIT_METRICS,
+    _preface,
+    _rows,
+    write_tables,
+)
 from orrery.tables import markdown
 from tests.unit.systems.mars_patches import VARIANT, section_of, write_aligned
 
@@ -22,7 +31,10 @@ def result(offset=0.0, replicas=(), groups=("evc",)):
     """Two test scenes of a region, one of another, whose every figure is known; one scene beside the test set."""
     regions = {"test-gale-0": "gale", "test-gale-1": "gale", "test-melas": "melas"}
     figures = [
-        f"{metric}_{group}{suffix}" for metric in METRICS for group in groups for suffix in ("", "@true")
+        f"{metric}_{group}{suffix}"
+        for metric in (*METRICS, "rmse_unit", "cosine_unit")
+        for group in groups
+        for suffix in ("", "@true")
     ]
     scenes = {
         name: {"set": "test", "region": region, **dict.fromkeys(figures, number + offset)}
@@ -75,19 +87,23 @@ def test_the_papers_figures_stand_beside_ours_and_only_beside_theirs():
     rows = [row for row in _rows(results) if row["paper"] is not None]
     assert {(row["table"], row["row"]) for row in rows} == {
         ("paper Table 3, encoders", NAME),
+        ("paper Table 5, ablation", NAME),
         ("paper Table 7, whole test images", "final"),
         ("paper Table 2, architectures", "fpn"),
     }
     for row in rows:
-        figures = PAPER[row["table"].removeprefix("paper ")][row["row"]]
-        assert row["paper"] == figures[PAPER_METRICS.index(row["metric"])]
+        if "Table 5" in row["table"]:
+            figures, metrics = PAPER_UNIT[row["row"]], PAPER_UNIT_METRICS
+        else:
+            figures, metrics = PAPER[row["table"].removeprefix("paper ")][row["row"]], PAPER_METRICS
+        assert row["paper"] == figures[metrics.index(row["metric"])]
         assert row["ours"] == (3 if row["row"] == "fpn" else 2)
 
 
 def test_every_row_of_the_paper_can_be_trained(repository):
     params = load_params(repository / "params.yaml")
     variants = get_section(params, "mars-bands").variants
-    for figures in PAPER.values():
+    for figures in (*PAPER.values(), PAPER_UNIT):
         assert set(figures) <= set(variants)
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from orrery.systems.mars_bands.aligned import Alignment
 from orrery.systems.mars_bands.baselines import Judged
 from orrery.systems.mars_bands.composites import COMPOSITES, composites_of
-from orrery.systems.mars_bands.metrics import band_metrics, histograms
+from orrery.systems.mars_bands.metrics import band_metrics, cosine, histograms, rmse
 from orrery.systems.mars_bands.model import BandsModel, Reflectance
 from orrery.systems.mars_bands.normalisation import Moments, moments, statistics_of
 from orrery.systems.mars_bands.params import MarsParams
@@ -208,6 +208,9 @@ def judge(
         )
         figures = {f"{metric}_if": absolute[metric] for metric in IN_REFLECTANCE}
         figures |= {metric: scored[metric] for metric in IN_SCORES}
+        if known.any():
+            unit = _unit(_scores(found, bands, own), _standard(cube, own))
+            figures |= {"rmse_unit": rmse(*unit), "cosine_unit": cosine(*unit)}
         figures["spectral_angle_deg"] = absolute["spectral_angle_deg"]
         if found.sigma is not None and known.any():
             inside = np.abs(values - cube) <= found.sigma[bands]
@@ -225,6 +228,13 @@ def _scores(found: Reflectance, bands: list[int], own: Moments) -> Array:
     if found.scores is not None:
         return found.scores[bands]
     return _standard(found.values[bands], own)
+
+
+def _unit(values: Array, truth: Array) -> tuple[Array, Array]:
+    """Both with the truth of each band from 0 to 1, as the paper's Table 5 has them."""
+    low, high = (part(truth, axis=(1, 2), keepdims=True) for part in (np.nanmin, np.nanmax))
+    span = np.maximum(high - low, np.finfo(np.float32).tiny)
+    return np.asarray((values - low) / span, np.float32), np.asarray((truth - low) / span, np.float32)
 
 
 def _standard(values: Array, own: Moments) -> Array:

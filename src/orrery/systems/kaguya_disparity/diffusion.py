@@ -3,9 +3,9 @@
 A level is gamma, the share of signal in the variance (Palette's gamma, others' alpha-bar): y = sqrt(gamma) x0 +
 sqrt(1 - gamma) noise. Networks see gamma and never a step, so any schedule may be sampled with any other's network.
 
-The schedulers of diffusers do not fit: all are indexed by a step, and their DPM-Solver++ has no fixed bound of
-x0. Two faults of the package that the paper used are avoided: its noise has as many planes as the condition,
-and it bounds x0 at 1, which cuts 32 % of a z-scored target. Here noise is like the target, and the bound is a parameter.
+The schedulers of diffusers do not fit: all are indexed by a step, and their DPM-Solver++ has no fixed bound of x0.
+Two faults of the package that the paper used are avoided: its noise has as many planes as the condition, and it bounds
+x0 at 1, which cuts 32 % of a z-scored target. Here noise is like the target, and the bound is a parameter.
 """
 
 from __future__ import annotations
@@ -22,9 +22,8 @@ from torch import Tensor
 Parameterisation = Literal["eps", "v"]
 SamplerName = Literal["ancestral", "ddim", "dpmpp_2m"]
 Spacing = Literal["log-snr", "steps"]
-Predict = Callable[
-    [Tensor, Tensor], Tensor
-]  # noisy target (N, C, H, W) and gamma (N,) to eps or v, like the target
+# Noisy target (N, C, H, W) and gamma (N,) to eps or v, like the target.
+Predict = Callable[[Tensor, Tensor], Tensor]
 
 COSINE_OFFSET = 0.008  # Nichol and Dhariwal 2021, equation 17
 MAX_BETA = 0.999  # the same

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.export import Dim
 from torch.nn import functional
 
 from orrery.systems.kaguya_disparity.nets.igev import IgevStereo, turned, turned_back
@@ -22,7 +23,6 @@ from orrery.systems.kaguya_disparity.nets.igev_volume import (
     look_up,
     soft_argmin,
 )
-from orrery.tracking.export import export, load_export
 
 
 def literal():
@@ -104,6 +104,24 @@ def test_the_last_iterate_of_training_is_what_evaluation_returns(make):
         assert torch.equal(network(left, right), outputs[-1])
 
 
+@pytest.mark.parametrize("make", [literal, subpixel])
+def test_mixed_precision_keeps_disparities_and_volumes_in_32_bits(make):
+    network = make().eval()
+    left, right = images()
+    with torch.inference_mode():
+        full = network(left, right)
+        with torch.autocast("cpu", torch.bfloat16):
+            mixed = network(left, right)
+            volume = row_volume(waves(0.2).bfloat16(), waves(0.0), cubic_taps())
+            pairs = column_pairs(features(4, 12).bfloat16(), features(4, 12))
+    assert mixed.dtype == volume.dtype == pairs.dtype == torch.float32
+    assert (mixed - full).abs().mean() < 0.05 * full.abs().mean()
+    with torch.autocast("cpu", torch.bfloat16):
+        outputs, initials = network.train().iterates(left, right)
+        sequence_loss(outputs, initials, torch.zeros_like(left), left > -9).backward()
+    assert all(torch.isfinite(tensor.grad).all() for tensor in network.parameters())
+
+
 def test_first_disparities_keep_to_their_ranges():
     """32 hypotheses of 4 px in ranges of 8, 16 and 32: below 28, 56 and 112 px, and signed within 2 px."""
     left, right = images()
@@ -125,24 +143,14 @@ def test_batch_normalisation_of_the_context_alone_stays_as_it_begins():
             assert bool(module.running_mean.any()) == (not name.startswith("context")), name
 
 
-class Stacked(nn.Module):
-    """A stereo network as the house exports networks: of one stack of planes."""
-
-    def __init__(self, network):
-        super().__init__()
-        self.network = network
-
-    def forward(self, x):
-        return self.network(x[:, :1], x[:, 1:])
-
-
-def test_exported_graph_of_the_subpixel_network_takes_any_batch_and_size(tmp_path):
-    network = Stacked(subpixel(iterations=1))
-    export(network, torch.randn(2, 2, 64, 96), tmp_path / "model")
-    loaded = load_export(tmp_path / "model", torch.device("cpu"))
-    tiles = torch.randn(3, 2, 96, 72)
+def test_exported_graph_of_the_subpixel_network_takes_any_batch_and_size():
+    network = subpixel(iterations=1).eval()
+    sizes = {0: Dim.AUTO, 2: Dim.AUTO, 3: Dim.AUTO}
+    graph = torch.export.export(network, images(), dynamic_shapes=(sizes, sizes)).module()
     with torch.inference_mode():
-        torch.testing.assert_close(loaded(tiles), network.eval()(tiles), rtol=1e-4, atol=1e-4)
+        for height, width, batch in ((96, 72, 3), (64, 64, 1), (40, 128, 5)):
+            pair = images(height, width, batch, seed=1)
+            torch.testing.assert_close(graph(*pair), network(*pair), rtol=1e-4, atol=1e-4)
 
 
 def test_turned_images_have_the_shift_along_columns_the_other_way():

@@ -41,7 +41,7 @@ def optimal(mean, spread, parameterisation="eps"):
 
 
 def like(planes=1):
-    return torch.empty(1, planes, 200, 200, dtype=torch.float64)
+    return torch.empty(1, planes, 140, 140, dtype=torch.float64)
 
 
 # Levels
@@ -197,7 +197,7 @@ def test_noise_is_like_the_target_and_follows_the_seed(sampler):
 @pytest.mark.parametrize("explained", [0.4, 0.778])
 def test_means_of_samples_explain_what_the_theory_says(explained):
     """x0 = rho c + sqrt(1 - rho2) n, hence the posterior N(rho c, 1 - rho2); R2 of the mean of K is rho2 - (1 - rho2) / K."""
-    c, n = torch.randn(2, 1, 1, 200, 200, dtype=torch.float64, generator=generator(9))
+    c, n = torch.randn(2, 1, 1, 140, 140, dtype=torch.float64, generator=generator(9))
     truth = math.sqrt(explained) * c + math.sqrt(1 - explained) * n
     predict = optimal(math.sqrt(explained) * c, math.sqrt(1 - explained))
     sampling = Sampling(COSINE, calls=20, clip=None)

@@ -113,6 +113,16 @@ def test_attention_is_that_of_its_formula():
     torch.testing.assert_close(layer(x), x + layer.projection(mixed))
 
 
+def test_mixed_precision_tells_levels_as_finely_as_full():
+    network = demo().eval()
+    x, gamma = torch.randn(2, 3, 32, 32), torch.tensor([0.3, 0.998])
+    with torch.inference_mode():
+        full = network(x, gamma)
+        with torch.autocast("cpu", torch.bfloat16):
+            mixed = network(x, gamma)
+    assert (mixed - full).abs().mean() < 0.02 * full.abs().mean()
+
+
 def test_exported_graph_takes_any_batch_and_size():
     network = demo(multipliers=(1, 2), blocks=1).eval()
     sizes = {0: Dim.AUTO, 2: Dim.AUTO, 3: Dim.AUTO}

@@ -23,7 +23,7 @@ from orrery.systems.kaguya_disparity.nets.igev_encoders import ContextEncoder, M
 from orrery.systems.kaguya_disparity.nets.igev_update import LookUp, Refinement
 from orrery.systems.kaguya_disparity.nets.igev_volume import (
     GROUPS,
-    RADIUS,
+    READ,
     Hourglass,
     column_pairs,
     column_volume,
@@ -34,7 +34,6 @@ from orrery.systems.kaguya_disparity.nets.igev_volume import (
 
 RANGES = (1, 2, 4)  # bins that small, medium and large range put in one
 BINS_PX = 4  # volumes lie at a quarter of the resolution
-READ = 2 * RADIUS + 1
 
 
 def turned(image: Tensor) -> Tensor:

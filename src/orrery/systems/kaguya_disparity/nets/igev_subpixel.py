@@ -21,7 +21,7 @@ from orrery.systems.kaguya_disparity.nets.igev_encoders import ContextHead, cont
 from orrery.systems.kaguya_disparity.nets.igev_update import SCALES, LookUp, Refinement
 from orrery.systems.kaguya_disparity.nets.igev_volume import (
     GROUPS,
-    RADIUS,
+    READ,
     correlate,
     halved,
     look_up,
@@ -31,7 +31,6 @@ from orrery.systems.kaguya_disparity.nets.igev_volume import (
 REACH_PX = 2
 BINS_A_PX = 8
 BINS = 2 * REACH_PX * BINS_A_PX + 1
-READ = 2 * RADIUS + 1
 SMALLEST_SQUARE = 1e-8  # of the product of two norms, so that features of zero have no infinite slope
 
 
@@ -58,9 +57,11 @@ def row_volume(left: Tensor, right: Tensor, taps: Tensor) -> Tensor:
     cross = torch.stack([correlate(left, row) for row in rows], 2)
     own = torch.stack([correlate(one, other) for one, other in product(rows, rows)], 2)
     pairs = (taps[:, :, None] * taps[:, None, :]).flatten(1)
-    right_squared = torch.einsum("ngthw,dt->ngdhw", own, pairs)
+    with torch.autocast(left.device.type, enabled=False):
+        interpolated = torch.einsum("ngthw,dt->ngdhw", cross, taps)
+        right_squared = torch.einsum("ngthw,dt->ngdhw", own, pairs)
     squared = right_squared * correlate(left, left)[:, :, None]
-    return torch.einsum("ngthw,dt->ngdhw", cross, taps) * squared.clamp(min=SMALLEST_SQUARE).rsqrt()
+    return interpolated * squared.clamp(min=SMALLEST_SQUARE).rsqrt()
 
 
 class SubpixelIgev(nn.Module):
@@ -104,8 +105,8 @@ class SubpixelIgev(nn.Module):
 
     def _run(self, left: Tensor, right: Tensor) -> _Run:
         left, right = (functional.pixel_unshuffle(image, 2) for image in (left, right))
-        features, features_right = self.features(torch.cat([left, right])).chunk(2)
-        raw = row_volume(self.describe(features), self.describe(features_right), self.taps)
+        features = self.features(left)
+        raw = row_volume(self.describe(features), self.describe(self.features(right)), self.taps)
         volume = self.regularise(raw)
         bins = torch.arange(BINS, device=raw.device, dtype=raw.dtype) - BINS // 2
         initial = soft_argmin(self.classifier(volume)[:, 0], bins)

@@ -1,6 +1,8 @@
 """Cost volumes over disparity hypotheses: group-wise correlation, its regularisation, and how it is read.
 
 Group-wise correlation: Guo et al. 2019; geometry encoding volume and hourglass: Xu et al. 2023, 2024 (IGEV, IGEV++).
+Where the rest computes in mixed precision, correlations, expectations and readings stay in 32 bits: cosines of neighbouring
+hypotheses differ by a thousandth, which bfloat16 does not hold.
 """
 
 from __future__ import annotations
@@ -17,12 +19,13 @@ from orrery.systems.kaguya_disparity.nets.igev_blocks import FeatureGate, block,
 
 GROUPS = 8
 RADIUS = 4  # bins to either side of a look-up
+READ = 2 * RADIUS + 1  # bins that a look-up reads
 
 
 def correlate(left: Tensor, right: Tensor) -> Tensor:
     """Mean product of two (N, C, H, W) maps in each of eight groups of channels: (N, 8, H, W)."""
     n, channels, height, width = left.shape
-    return (left * right).reshape(n, GROUPS, channels // GROUPS, height, width).mean(2)
+    return (left.float() * right.float()).reshape(n, GROUPS, channels // GROUPS, height, width).mean(2)
 
 
 def column_volume(left: Tensor, right: Tensor, hypotheses: int) -> Tensor:
@@ -38,13 +41,14 @@ def column_volume(left: Tensor, right: Tensor, hypotheses: int) -> Tensor:
 
 def column_pairs(left: Tensor, right: Tensor) -> Tensor:
     """Correlation of every left column with every right one of its row, (N, 1, W of right, H, W of left)."""
-    products = torch.einsum("nchw,nchv->nvhw", left, right)
+    with torch.autocast(left.device.type, enabled=False):
+        products = torch.einsum("nchw,nchv->nvhw", left.float(), right.float())
     return products[:, None] / math.sqrt(left.shape[1])
 
 
 def soft_argmin(logits: Tensor, values: Tensor) -> Tensor:
     """Expectation of `values` (D,) under the softmax of (N, D, H, W): (N, 1, H, W)."""
-    return torch.einsum("ndhw,d->nhw", torch.softmax(logits, 1), values)[:, None]
+    return (torch.softmax(logits.float(), 1) * values[:, None, None]).sum(1, keepdim=True)
 
 
 def halved(volume: Tensor) -> Tensor:
@@ -60,8 +64,9 @@ def look_up(volume: Tensor, position: Tensor) -> Tensor:
         position: (N, 1, H, W), in bins.
 
     Returns:
-        (N, C * 9, H, W), the bins of one channel side by side.
+        (N, C * READ, H, W), the bins of one channel side by side.
     """
+    volume = volume.to(position.dtype)
     channels, bins = volume.shape[1:3]
     position = position.clamp(-2.0 * RADIUS, bins + 2.0 * RADIUS)
     first = position.floor()

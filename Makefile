@@ -20,6 +20,11 @@ export OPENBLAS_NUM_THREADS := 1
 # Two pytest workers share the cores; more threads than one in each only fight.
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1
 
+# Stages of one system leave a core idle half of the time: systems go through the pipeline side by side, one thread each.
+SYSTEMS_AT_ONCE ?= 2
+SYSTEM_LOGGED = dvc repro --wait-for-lock promote@SYSTEM 2>&1 | tee build/SYSTEM.log \
+	| { grep -E --line-buffered "^(Running stage|ERROR|orrery:)" || true; }
+
 .DEFAULT_GOAL := help
 .PHONY: help install repro test lint bench ui lock clean
 
@@ -31,6 +36,9 @@ install: $(INSTALLED) ## make .venv from requirements.lock; done by the others w
 repro: $(INSTALLED) ## fetch the sample and run the whole pipeline, from scenes to a promoted model
 	@test -e .git || dvc config --local core.no_scm true
 	dvc pull --quiet data.dvc
+	@mkdir -p build
+	@dvc stage list --name-only | sed -n 's/^promote@//p' | OMP_NUM_THREADS=1 xargs -P $(SYSTEMS_AT_ONCE) -I SYSTEM bash -o pipefail -c '$(SYSTEM_LOGGED)' \
+		|| { echo "stopped; the whole story is in build/*.log"; exit 1; }
 	dvc repro
 	@echo
 	@echo "tables and pictures   reports/*/tables.md"

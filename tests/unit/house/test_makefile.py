@@ -40,7 +40,11 @@ def test_every_target_tells_what_it_does(repository):
 
 def test_repro_fetches_the_sample_before_it_runs_the_pipeline(make):
     commands = [line for line in without_install(make("--dry-run", "repro")) if line.startswith("dvc ")]
-    assert commands == ["dvc pull --quiet data.dvc", "dvc repro"]
+    assert [commands[0], commands[-1]] == ["dvc pull --quiet data.dvc", "dvc repro"]
+    # between them system by system, two at a time, which DVC allows only to who waits for its lock
+    (beside,) = commands[1:-1]
+    assert "xargs -P 2 " in beside
+    assert "dvc repro --wait-for-lock promote@SYSTEM" in beside
 
 
 def test_workers_of_the_tests_do_not_fight_for_the_cores(make):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +32,11 @@ from orrery.systems.split import split_of
 
 Array = NDArray[np.float32]
 OVERLAP_PX = 100
+PAPER_VARIANT = "dlunardtmnet"  # whose studies of other suns stand beside ours
 
 
 def evaluate(model: TerrainModel, aligned: Path, section: LunarParams, out: Path | None) -> dict[str, Any]:
-    """Judge `model` on the test and extra scenes.
+    """Judge `model` on the test scenes, and the champion's variant, the paper's and the baselines on the extra ones.
 
     Returns:
         ``scenes``: scene -> metrics at the pipeline's alignment, and for test scenes the same with the suffix ``@true``
@@ -43,7 +44,8 @@ def evaluate(model: TerrainModel, aligned: Path, section: LunarParams, out: Path
     """
     scenes: dict[str, dict[str, Any]] = {}
     together: dict[str, list[Array]] = {}
-    for scene in judged_scenes(aligned, section):
+    studied = model.variant is None or model.name in (section.champion_variant, PAPER_VARIANT)
+    for scene in judged_scenes(aligned, section, ("test", "extra") if studied else ("test",)):
         row: dict[str, Any] = {
             "set": split_of(scene.id, section.split),
             "kind": scene.kind,
@@ -64,12 +66,11 @@ def evaluate(model: TerrainModel, aligned: Path, section: LunarParams, out: Path
     return {"variant": model.name, "scenes": scenes, "sites": _sites(together)}
 
 
-def judged_scenes(aligned: Path, section: LunarParams) -> Iterator[AlignedScene]:
-    """The test and extra scenes, in order."""
+def judged_scenes(aligned: Path, section: LunarParams, sets: Collection[str]) -> Iterator[AlignedScene]:
+    """The scenes of some sets, in order."""
     for folder in sorted(path for path in aligned.iterdir() if path.is_dir()):
-        scene = load_aligned(folder)
-        if split_of(scene.id, section.split) in ("test", "extra"):
-            yield scene
+        if split_of(folder.name, section.split) in sets:
+            yield load_aligned(folder)
 
 
 def placements(scene: AlignedScene) -> list[tuple[str, Raster]]:

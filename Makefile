@@ -22,7 +22,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_N
 
 # Stages of one system leave a core idle half of the time: systems go through the pipeline side by side, one thread each.
 SYSTEMS_AT_ONCE ?= 2
-SYSTEM_LOGGED = dvc --wait-for-lock repro promote@SYSTEM 2>&1 | tee build/SYSTEM.log \
+SYSTEM_LOGGED = dvc --wait-for-lock repro --downstream align@SYSTEM 2>&1 | tee build/SYSTEM.log \
 	| { grep -E --line-buffered "^(Running stage|ERROR|orrery:)" || true; }
 
 .DEFAULT_GOAL := help
@@ -37,7 +37,7 @@ repro: $(INSTALLED) ## fetch the sample and run the whole pipeline, from scenes 
 	@test -e .git || dvc config --local core.no_scm true
 	dvc pull --quiet data.dvc
 	@mkdir -p build
-	@dvc stage list --name-only | sed -n 's/^promote@//p' | OMP_NUM_THREADS=1 xargs -P $(SYSTEMS_AT_ONCE) -I SYSTEM bash -o pipefail -c '$(SYSTEM_LOGGED)' \
+	@dvc stage list --name-only | sed -n 's/^align@//p' | OMP_NUM_THREADS=1 xargs -P $(SYSTEMS_AT_ONCE) -I SYSTEM bash -o pipefail -c '$(SYSTEM_LOGGED)' \
 		|| { echo "stopped; the whole story is in build/*.log"; exit 1; }
 	dvc repro
 	@echo

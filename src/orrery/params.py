@@ -1,8 +1,8 @@
 """params.yaml as a validated, frozen, typed tree.
 
 The file is read as YAML 1.2 (as DVC reads it, so ``1e-3`` is a number). An unknown key, a string where a number
-belongs or a negative length is refused with the path of the key before any work starts. `scale: full` lays the
-section `full` over the rest; nothing else switches.
+belongs or a negative length is refused with the path of the key before any work starts. `scale: full` lays
+params.full.yaml, beside it, over the rest; nothing else switches.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from orrery.section import Count, Degrees, Fraction, Incidence, NonNegative, Pos
 from orrery.world_params import IngestParams
 
 __all__ = [
+    "OVERLAY",
     "Count",
     "Degrees",
     "Fraction",
@@ -41,6 +42,7 @@ __all__ = [
     "validate",
 ]
 T = TypeVar("T", bound=BaseModel)
+OVERLAY = "params.full.yaml"  # a file of its own, so that a stage can depend on it and its lock tell a hash
 
 
 class TrainParams(Section):
@@ -132,9 +134,8 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
         OrreryError: the file is missing, is not YAML, or breaks the schema; the message names the key.
     """
     tree = _read_yaml(path)
-    overlay = tree.pop("full", {})
     if tree.get("scale") == "full":
-        tree = overlaid(tree, overlay)
+        tree = overlaid(tree, _read_yaml(path.with_name(OVERLAY)))
     params = validate(Params, tree, file=path)
     _check_models(params, path)
     return params

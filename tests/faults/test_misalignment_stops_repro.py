@@ -20,7 +20,7 @@ def project(tmp_path, repository):
     """A clone with one scene, whose coarse DEM shows the ground three postings away, where nothing can find it."""
     if not (repository / "data/moon" / SCENE).is_dir():
         pytest.skip("the sample scenes are not checked out (dvc pull)")
-    for name in ("dvc.yaml", "params.yaml"):
+    for name in ("dvc.yaml", "params.yaml", "params.full.yaml"):
         shutil.copy(repository / name, tmp_path)
     shutil.copytree(repository / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
     scene = tmp_path / "data/moon" / SCENE

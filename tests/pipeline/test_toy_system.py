@@ -32,7 +32,6 @@ systems:
     variants:
       slow: {learning_rate: 0.001, steps: 10}
       fast: {learning_rate: 0.3, steps: 120}
-full: {train: {threads: 1}}
 """
 
 
@@ -43,6 +42,7 @@ def project(tmp_path_factory):
     shutil.copy(REPOSITORY / "dvc.yaml", root)
     shutil.copytree(REPOSITORY / "src", root / "src", ignore=shutil.ignore_patterns("__pycache__"))
     (root / "params.yaml").write_text(SECTION)
+    (root / "params.full.yaml").write_text("train: {threads: 1}\n")
     (root / ".gitignore").write_text("/build\n/models\n/reports\n/mlruns\n/data\n")
     shutil.copy(TOY / "orrery_toy.py", root / "toy.py")
     (root / "data").mkdir()
@@ -102,6 +102,16 @@ def test_one_variants_learning_rate_reruns_that_variant_only(project):
     assert "train@toy-slow" in reran
     assert "train@toy-fast" not in reran
     assert not [name for name in reran if name.startswith(("align", "gate", "patch"))]
+
+
+def test_the_overlay_reruns_what_it_may_change(project):
+    overlay = project / "params.full.yaml"
+    text = overlay.read_text()
+    overlay.write_text(text.replace("1", "2"))
+    listing = run(project, "dvc", "repro", "--dry", "align@toy", "train@toy-slow").stdout
+    overlay.write_text(text)
+    assert "Running stage 'align@toy'" in listing
+    assert "Running stage 'train@toy-slow'" in listing
 
 
 def test_predict_uses_the_champion_and_stamps_its_lineage(project):

@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import pytest
@@ -6,15 +7,17 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from orrery.errors import OrreryError
-from orrery.params import load_params, overlaid
+from orrery.params import OVERLAY, load_params, overlaid
 from orrery.systems.base import get_section
 
-TEXT = (Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8")
+REPOSITORY = Path(__file__).parents[2]
+TEXT = (REPOSITORY / "params.yaml").read_text(encoding="utf-8")
 
 
 @pytest.fixture
 def edited(tmp_path):
-    """Write params.yaml with one text replaced."""
+    """Write params.yaml with one text replaced, and the overlay beside it."""
+    shutil.copy(REPOSITORY / OVERLAY, tmp_path)
 
     def write(old, new):
         assert old in TEXT
@@ -98,6 +101,12 @@ def test_what_is_no_mapping_is_refused(tmp_path, text):
 
 def test_a_missing_file_says_where_to_go(tmp_path):
     with pytest.raises(OrreryError, match="run inside a clone"):
+        load_params(tmp_path / "params.yaml")
+
+
+def test_a_missing_overlay_is_told(tmp_path):
+    (tmp_path / "params.yaml").write_text(TEXT.replace("scale: demo", "scale: full", 1))
+    with pytest.raises(OrreryError, match=OVERLAY):
         load_params(tmp_path / "params.yaml")
 
 

@@ -1,12 +1,13 @@
 """The section systems.mars-bands: what is refused before anything is computed, and by which key."""
 
 import copy
+import shutil
 from pathlib import Path
 
 import pytest
 
 from orrery.errors import OrreryError
-from orrery.params import load_params, validate
+from orrery.params import OVERLAY, load_params, validate
 from orrery.systems.base import get_section
 from orrery.systems.mars_bands.params import MarsParams
 from orrery.systems.mars_bands.system import SYSTEM
@@ -37,6 +38,7 @@ def told(tree):
 @pytest.mark.parametrize("scale", ["demo", "full"])
 def test_the_repositorys_own_section_is_valid_at_both_scales(scale, repository, tmp_path):
     text = (repository / "params.yaml").read_text(encoding="utf-8")
+    shutil.copy(repository / OVERLAY, tmp_path)
     (tmp_path / "params.yaml").write_text(text.replace("scale: demo", f"scale: {scale}", 1))
     section = get_section(load_params(tmp_path / "params.yaml"), "mars-bands")
     assert section.champion_variant in section.variants
@@ -98,6 +100,7 @@ def test_a_network_that_the_pipeline_trains_must_take_the_patches(repository, tm
     text = (repository / "params.yaml").read_text(encoding="utf-8")
     line = "  mars-bands-image-wise: {<<: *mars, variant: image-wise}\n"
     assert line in text
+    shutil.copy(repository / OVERLAY, tmp_path)
     for scale in ("demo", "full"):
         lines = line + line.replace("image-wise", "cgan-unet")
         changed = text.replace(line, lines, 1).replace("scale: demo", f"scale: {scale}", 1)

@@ -7,13 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from orrery.systems.mars_bands.aligned import Alignment
-from orrery.systems.mars_bands.baselines import Judged
 from orrery.systems.mars_bands.composites import COMPOSITES, composites_of
 from orrery.systems.mars_bands.metrics import band_metrics, cosine, histograms, rmse
 from orrery.systems.mars_bands.model import BandsModel, Reflectance
@@ -26,6 +25,9 @@ from orrery.systems.mars_bands.studies import DIVISORS, restoration, strided
 from orrery.systems.mars_bands.tile import Tile
 from orrery.systems.mars_bands.whole_spectra import at_cells, lost_by_basis
 from orrery.systems.split import split_of
+
+if TYPE_CHECKING:
+    from orrery.systems.mars_bands.baselines import Judged
 
 Array = NDArray[np.float32]
 PLACEMENTS: dict[Alignment, str] = {"local": "", "true": "@true"}

@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from orrery.instruments.terrain_camera import GSD_M
 from orrery.systems.kaguya_disparity.aligned import AlignedPair, Planes, list_aligned
-from orrery.systems.kaguya_disparity.baselines import Filter
+from orrery.systems.kaguya_disparity.baselines import Filter, Linear
 from orrery.systems.kaguya_disparity.conditions import Condition
 from orrery.systems.kaguya_disparity.features import FEATURES
 from orrery.systems.kaguya_disparity.metrics import (
@@ -81,13 +81,10 @@ class Cost:
 
     def told(self, model: DisparityModel | Filter) -> dict[str, float]:
         """Plain data, with the network's calls and operations."""
-        network = isinstance(model, DisparityModel)
-        return {
-            "seconds": self.seconds,
-            "pixels": self.pixels,
-            "calls": model.calls if isinstance(model, DisparityModel) and network else 0,
-            "gflop_per_mpx": gflop_per_mpx(model) if isinstance(model, DisparityModel) else 0.0,
-        }
+        found = {"seconds": self.seconds, "pixels": self.pixels, "calls": 0, "gflop_per_mpx": 0.0}
+        if isinstance(model, DisparityModel):
+            found |= {"calls": model.calls, "gflop_per_mpx": gflop_per_mpx(model)}
+        return found
 
 
 def gflop_per_mpx(model: DisparityModel) -> float:
@@ -204,9 +201,7 @@ def _conditions(model: DisparityModel | Filter, scene: AlignedPair) -> Sequence[
     """All conditions for a filter or a model that is told them, else the standard one."""
     if isinstance(model, DisparityModel) and not model.variant.conditioned:
         return scene.conditions[:1]
-    if (
-        not isinstance(model, DisparityModel) and model.name == "linear"
-    ):  # its windows are those of the standard condition
+    if isinstance(model, Linear):  # its further windows were matched under the standard condition alone
         return scene.conditions[:1]
     return scene.conditions if _patches(model) is None else scene.conditions[:1]
 

@@ -74,10 +74,11 @@ def _image() -> Array:
 
 def _error(left: Array, right: Array) -> tuple[float, float]:
     """Deviation of the disparity from the shift, px: by least squares, and of the search alone."""
-    found = match(left, right, PARAMS, 0)
-    coarse = search(left, right, 15, -2, 2).disparity_px
-    inner = np.s_[BORDER_PX:-BORDER_PX, BORDER_PX:-BORDER_PX]
-    # both images hold the same ground at the same row: the shift has been taken off by cutting
+    found = match(left, right, PARAMS, SHIFT_PX)
+    coarse = search(left, right, 15, SHIFT_PX - 2, SHIFT_PX + 2).disparity_px
+    inner = np.s_[
+        BORDER_PX : -SHIFT_PX - BORDER_PX, BORDER_PX:-BORDER_PX
+    ]  # the last rows lie outside the right image
     return float(found.disparity_px[inner].std()), float(coarse[inner].std())
 
 

@@ -44,7 +44,10 @@ def evaluate(model: TerrainModel, aligned: Path, section: LunarParams, out: Path
     """
     scenes: dict[str, dict[str, Any]] = {}
     together: dict[str, list[Array]] = {}
-    studied = model.variant is None or model.name in (section.champion_variant, PAPER_VARIANT)
+    champion = (
+        model.name == section.champion_variant
+    )  # all its test scenes are pictured, of other variants the first one
+    studied = model.variant is None or champion or model.name == PAPER_VARIANT
     for scene in judged_scenes(aligned, section, ("test", "extra") if studied else ("test",)):
         row: dict[str, Any] = {
             "set": split_of(scene.id, section.split),
@@ -60,7 +63,7 @@ def evaluate(model: TerrainModel, aligned: Path, section: LunarParams, out: Path
             if not suffix:
                 if not test:
                     together.setdefault(scene.site, []).append(heights)
-                if out is not None and test:
+                if out is not None and test and (champion or not any(out.glob("*.png"))):
                     scene_picture(scene, planes.coarse * scene.gsd_m, heights, sigma, out / f"{scene.id}.png")
         scenes[scene.id] = row
     return {"variant": model.name, "scenes": scenes, "sites": _sites(together)}

@@ -59,7 +59,7 @@ def test_full_scale_is_the_papers(edited):
         ),
         ("scale: demo", "scale: huge", "scale: input should be 'demo' or 'full'"),
         (
-            "lunar-dtm-stem-7x7: {<<: *lunar, variant: stem-7x7}",
+            "lunar-dtm-no-sun-constants: {<<: *lunar, variant: no-sun-constants}",
             "lunar-dtm-x: {<<: *lunar, variant: x}",
             "models.lunar-dtm-x",
         ),

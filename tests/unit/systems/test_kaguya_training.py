@@ -64,7 +64,7 @@ def test_the_entry_point_leads_here():
 
 
 @pytest.mark.parametrize("variant", sorted(VARIANTS))
-def test_every_variant_is_trained_judged_and_exported(variant, train, work, params, tmp_path):
+def test_every_variant_is_trained_and_judged(variant, train, work, params, tmp_path):
     trained = train(variant)
     out = tmp_path / "report"
     out.mkdir()
@@ -79,12 +79,17 @@ def test_every_variant_is_trained_judged_and_exported(variant, train, work, para
         assert {"@sf008s.a-100", "@sf008s.a-400", "@annex-k-q90-200", "standard", "@true"} == set(
             found["pooled"]
         )
+
+
+@pytest.mark.parametrize("variant", ["orrery-disparity", "palette"])
+def test_a_registered_network_takes_any_size(variant, params, tmp_path):
+    network = SYSTEM.network(params, variant).eval()
     example = SYSTEM.example(params, variant)
-    export(trained.network, example, tmp_path / "model.pt2")
+    export(network, example, tmp_path / "model.pt2")
     smaller = example[:1, :, :64, :64]
     with torch.inference_mode():
         expected, got = (
-            trained.network(smaller),
+            network(smaller),
             load_export(tmp_path / "model.pt2", torch.device("cpu"))(smaller),
         )
     torch.testing.assert_close(got, expected, rtol=1e-3, atol=1e-4)

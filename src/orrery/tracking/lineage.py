@@ -234,9 +234,9 @@ def _scenes(md5: str, root: Path) -> Link:
         if listing.exists():
             files = [Path(entry["relpath"]) for entry in json.loads(listing.read_text(encoding="utf-8"))]
             scenes = sorted({file.parent.as_posix() for file in files})
-            return Link("trained on", f"{len(scenes)} scenes, {len(files)} files: {', '.join(scenes)}", "ok")
+            return Link("data holds", f"{len(scenes)} scenes, {len(files)} files: {', '.join(scenes)}", "ok")
     return Link(
-        "trained on", md5, "unknown", "the list of files is in no DVC cache here; run `dvc fetch data.dvc`"
+        "data holds", md5, "unknown", "the list of files is in no DVC cache here; run `dvc fetch data.dvc`"
     )
 
 

@@ -47,7 +47,7 @@ ALL = [
     "run",
     "trained by commit",
     "data.dvc",
-    "trained on",
+    "data holds",
     "source image",
     "source dem",
 ]

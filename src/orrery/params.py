@@ -23,6 +23,7 @@ from orrery.world_params import IngestParams
 
 __all__ = [
     "OVERLAY",
+    "TUNED",
     "Count",
     "Degrees",
     "Fraction",
@@ -42,6 +43,7 @@ __all__ = [
     "validate",
 ]
 T = TypeVar("T", bound=BaseModel)
+TUNED = "tuned"  # folder of what tuning has confirmed, a file a system
 OVERLAY = "params.full.yaml"  # a file of its own, so that a stage can depend on it and its lock tell a hash
 
 
@@ -137,8 +139,27 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
     if tree.get("scale") == "full":
         tree = overlaid(tree, _read_yaml(path.with_name(OVERLAY)))
     params = validate(Params, tree, file=path)
+    params = _tuned(params, path.parent / TUNED)
     _check_models(params, path)
     return params
+
+
+def _tuned(params: Params, folder: Path) -> Params:
+    """What tuning has confirmed for the present scale lies over the systems' sections."""
+    found = {}
+    for name, section in params.systems.items():
+        file = folder / f"{name}.yaml"
+        tree = (_read_yaml(file) if file.exists() else {}).get(params.scale)
+        if tree is not None and not isinstance(tree, dict):
+            raise OrreryError(
+                f"{params.scale}: holds no mapping", file=file, remedy="restore the file from git"
+            )
+        for key in set(tree or {}) - {"variants"}:
+            raise OrreryError(
+                f"{params.scale}.{key}: tuning changes variants alone", file=file, remedy="remove it"
+            )
+        found[name] = overlaid(section, tree or {})
+    return params.model_copy(update={"systems": found})
 
 
 def validate(schema: type[T], tree: Any, *, file: Path, at: str = "") -> T:

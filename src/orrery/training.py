@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +43,13 @@ def precision(choice: str) -> Any:
     )
 
 
-def make_trainer(schedule: Schedule, params: TrainParams, logger: Logger | bool, scratch: Path) -> pl.Trainer:
+def make_trainer(
+    schedule: Schedule,
+    params: TrainParams,
+    logger: Logger | bool,
+    scratch: Path,
+    further: Sequence[pl.Callback] = (),
+) -> pl.Trainer:
     """A trainer that counts steps, keeps its last state in `scratch` and shows a progress bar."""
     checkpoint = ModelCheckpoint(
         scratch,
@@ -53,7 +59,7 @@ def make_trainer(schedule: Schedule, params: TrainParams, logger: Logger | bool,
         every_n_train_steps=params.checkpoint_every_steps,
         enable_version_counter=False,
     )
-    callbacks: list[pl.Callback] = [checkpoint, TQDMProgressBar(refresh_rate=20)]
+    callbacks: list[pl.Callback] = [checkpoint, TQDMProgressBar(refresh_rate=20), *further]
     if schedule.ema_decay > 0:
         callbacks.append(EMAWeightAveraging(decay=schedule.ema_decay))
     return pl.Trainer(
@@ -123,10 +129,11 @@ def fit(
     work: Workspace,
     logger: Logger | bool,
     replica: int = 0,
+    callbacks: Sequence[pl.Callback] = (),
 ) -> pl.LightningModule:
     """Train a variant to the end of its schedule, from its last checkpoint if there is one; return the task.
 
-    The averaged weights are in the task's `net` afterwards.
+    The averaged weights are in the task's `net` afterwards. `callbacks` join those that every training has.
     """
     scratch, seed = work.scratch(variant, replica), replica_seed(params.seed, replica)
     if params.train.accelerator != "gpu":
@@ -138,7 +145,7 @@ def fit(
     last = scratch / LAST
     if last.exists():
         data.first_step = _steps_done(last)  # type: ignore[attr-defined]
-    trainer = make_trainer(system.schedule(section, variant), params.train, logger, scratch)
+    trainer = make_trainer(system.schedule(section, variant), params.train, logger, scratch, callbacks)
     with _interrupts_are_errors():
         trainer.fit(task, data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
     return task

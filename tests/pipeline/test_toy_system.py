@@ -44,6 +44,8 @@ def project(tmp_path_factory):
     (root / "params.yaml").write_text(SECTION)
     (root / "params.full.yaml").write_text("train: {threads: 1}\n")
     (root / ".gitignore").write_text("/build\n/models\n/reports\n/mlruns\n/data\n")
+    (root / "tuned").mkdir()
+    (root / "tuned/toy.yaml").write_text("{}\n")
     shutil.copy(TOY / "orrery_toy.py", root / "toy.py")
     (root / "data").mkdir()
     (root / "data/toy.txt").write_text(" ".join(str(i / 24) for i in range(24)))

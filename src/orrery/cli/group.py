@@ -21,7 +21,7 @@ def cli() -> None:
 
     \b
     The pipeline (dvc repro runs these, each can be run by hand):
-      ingest  ->  align  ->  gate  ->  patch  ->  train  ->  evaluate  ->  tables  ->  register  ->  promote
+      ingest  ->  align  ->  gate  ->  patch  ->  [tune]  ->  train  ->  evaluate  ->  tables  ->  register  ->  promote
     A model at work:
       orrery predict lunar-dtm --image IMAGE --dem DEM --out FOLDER
       orrery predict mars-bands --image IMAGE --out FOLDER

@@ -104,6 +104,24 @@ def patch(system: str) -> None:
 
 @cli.command()
 @click.argument("system")
+@click.option("--trials", type=click.IntRange(min=2), help="Settings to try in all [default: params.yaml].")
+@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes here.")
+@click.option("--storage", help="URL of a database that several hosts share [default: a file under build/].")
+@click.option(
+    "--confirm", "confirmed", type=int, help="Trial to confirm [default: the best of one objective]."
+)
+@click.option("--join", is_flag=True, help="Only try settings, for a study that another process ends.")
+def tune(
+    system: str, trials: int | None, workers: int, storage: str | None, confirmed: int | None, join: bool
+) -> None:
+    """Search loss weights and settings on the validation scenes; tuned/SYSTEM.yaml changes for a confirmed gain alone."""
+    from orrery.stages import tune as stage
+
+    stage.run(system, trials, workers, storage, confirmed, join=join)
+
+
+@cli.command()
+@click.argument("system")
 @click.argument("variant")
 def train(system: str, variant: str) -> None:
     """Train one variant; continues where a killed training stopped."""

@@ -19,6 +19,7 @@ from pydantic import Field
 from orrery.errors import OrreryError
 from orrery.gates.expectations import ExpectationParams
 from orrery.params import Params, PromotionParams, Section, validate
+from orrery.tuning.params import TuneParams
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,6 +38,7 @@ class SystemSection(Section):
         variants: how each variant's network is built and trained.
         champion_variant: one of them, which is registered.
         promotion: when a challenger becomes champion.
+        tune: what `orrery tune` searches; without it the system is not tuned.
     """
 
     code: str
@@ -44,6 +46,7 @@ class SystemSection(Section):
     variants: Mapping[str, Any]
     champion_variant: str
     promotion: PromotionParams
+    tune: TuneParams | None = None
 
 
 P = TypeVar("P", bound=SystemSection)

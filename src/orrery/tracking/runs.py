@@ -6,7 +6,7 @@ This module needs neither DVC nor MLflow, so that a bare machine with a GPU can 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -56,6 +56,7 @@ def training_run(
     run_id: str | None = None,
     data: Path | None = None,
     replica: int = 0,
+    tags: Mapping[str, str] | None = None,
     root: Path | None = None,
 ) -> Iterator[TrackedRun]:
     """Open the run of a training; on leaving, it is FINISHED, FAILED on an error, KILLED on an interrupt.
@@ -71,13 +72,15 @@ def training_run(
         run_id: a run to continue; where it is unknown or was deleted, a new one is opened.
         data: file or folder trained on, logged with the md5 that DVC gives it.
         replica: number of the seed, counted from 0; a tag of the run.
+        tags: further ones, e.g. of the study that the training belongs to.
         root: the clone that keeps the runs [default: `project_root()`].
 
     Raises:
         OrreryError: there is no clone, or `mlruns` cannot be written.
     """
     root = root or project_root()
-    tags = run_tags(system, variant, params.digest(), checkout_root()) | {"replica": str(replica)}
+    known = run_tags(system, variant, params.digest(), checkout_root())
+    tags = known | {"replica": str(replica)} | dict(tags or {})
     first, mlflow = getattr(rank_zero_only, "rank", 0) == 0, find_spec("mlflow") is not None
     if first and not mlflow:
         click.echo(f"MLflow is not installed: this training is logged to {root / UNTRACKED} only", err=True)

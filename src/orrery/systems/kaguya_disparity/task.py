@@ -92,6 +92,16 @@ class ResidualTask(pl.LightningModule):
 class RegressionTask(ResidualTask):
     """One call: mean, and log of 1-sigma."""
 
+    monitor = (
+        "val/rmse"  #: root mean square of what is left on the validation patches, in expected deviations
+    )
+
+    def validation_step(self, batch: Batch, index: int) -> None:
+        """What the mean leaves, whatever the weights of the losses."""
+        mean = self(batch["inputs"]).float()[:, :1]
+        rmse = losses.squared(mean, batch["target"], batch["valid"]).sqrt()
+        self.log(self.monitor, rmse, prog_bar=True, batch_size=len(batch["inputs"]))
+
     def terms(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted losses."""
         return losses.total(

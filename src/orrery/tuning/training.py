@@ -1,0 +1,141 @@
+"""A setting trained and judged: on the validation scenes, by the system's own evaluation."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytorch_lightning as pl
+
+from orrery.errors import OrreryError
+from orrery.files import read_json, remove, write_json
+from orrery.params import Params, validate
+from orrery.systems.base import System, SystemSection, Trained, Workspace
+from orrery.tracking.runs import training_run
+from orrery.training import fit
+from orrery.tuning.params import TuneParams
+from orrery.tuning.setting import Setting, variant_of, with_setting
+
+Scores = dict[str, dict[str, float]]
+"""Scene -> metric -> value."""
+
+
+@dataclass(frozen=True)
+class TuningWorkspace(Workspace):
+    """Like the system's, but trainings of a study have their own scratch folders.
+
+    Attributes:
+        name: of the training.
+    """
+
+    name: str = ""
+
+    def scratch(self, variant: str, replica: int = 0) -> Path:
+        """Checkpoints of this training."""
+        return folder(self) / "trainings" / self.name
+
+
+def folder(work: Workspace) -> Path:
+    """Where a study keeps what must outlive a kill."""
+    return work.root / "build" / work.system / "tuning"
+
+
+def scored(
+    owner: System[Any],
+    params: Params,
+    section: SystemSection,
+    setting: Setting,
+    replica: int,
+    callbacks: Sequence[pl.Callback] = (),
+    tags: dict[str, str] | None = None,
+    steps: int | None = None,
+) -> Scores:
+    """Train a setting and judge it on the validation scenes; what was begun before a kill goes on, what was finished is kept.
+
+    Args:
+        owner: the system.
+        params: the whole tree.
+        section: the system's.
+        setting: to train.
+        replica: which seed.
+        callbacks: that may stop the training.
+        tags: of its run.
+        steps: length of the training [default: the variant's].
+    """
+    ours, variant = with_setting(section, setting, steps), variant_of(section)
+    key = hashlib.sha256(
+        json.dumps([ours.model_dump(mode="json"), params.seed, replica], sort_keys=True).encode()
+    ).hexdigest()[:16]
+    work = TuningWorkspace(owner.name, name=key)
+    done, state = folder(work) / "scores" / f"{key}.json", work.scratch(variant) / "training.json"
+    if done.exists():
+        kept: Scores = read_json(done)
+        return kept
+    begun = read_json(state)["run_id"] if state.exists() else None
+    pruned: optuna.TrialPruned | None = None
+    with training_run(
+        owner.name, variant, params, run_id=begun, data=work.patches, replica=replica, tags=tags
+    ) as tracked:
+        write_json(state, {"run_id": tracked.run_id})
+        try:
+            task = fit(owner, ours, variant, params, work, tracked.lightning_logger(), replica, callbacks)
+        except optuna.TrialPruned as told:  # an end as good as another: the run has not failed
+            pruned = told
+    if pruned:
+        remove(work.scratch(variant))
+        raise pruned
+    found = _judged(owner, ours, variant, task, work)
+    write_json(done, found)
+    remove(work.scratch(variant))
+    return found
+
+
+def _judged(
+    owner: System[Any], section: SystemSection, variant: str, task: pl.LightningModule, work: Workspace
+) -> Scores:
+    """Metrics of each validation scene."""
+    network = owner.network(section, variant)
+    network.load_state_dict(task.net.state_dict())  # type: ignore[union-attr]
+    recipe = {**owner.recipe(task, work.patches, section, variant), "name": "tuning"}
+    found = owner.evaluate(Trained(network.eval(), recipe), work.aligned, judged_by_validation(section), None)
+    return {
+        scene: {name: float(value) for name, value in row.items() if isinstance(value, float) and math.isfinite(value)}
+        for scene, row in found["scenes"].items()
+        if row["set"] == "test"
+    }  # fmt: skip
+
+
+def judged_by_validation(section: SystemSection) -> SystemSection:
+    """The section in which the validation scenes are those that are judged; the test scenes are out of sight."""
+    split = section.model_dump()["split"]
+    others = [pattern for name in ("train", "test", "extra") for pattern in split.get(name, [])]
+    tree = section.model_dump() | {
+        "split": {"train": others, "validation": [], "test": split["validation"], "extra": []}
+    }
+    return validate(type(section), tree, file=Path("params.yaml"), at="systems.<system>")
+
+
+def means(scores: Scores, options: TuneParams) -> list[float]:
+    """The objectives, as means over scenes.
+
+    Raises:
+        OrreryError: a scene lacks one of them.
+    """
+    found = []
+    for objective in options.objectives:
+        lacking = [scene for scene, row in scores.items() if objective.metric not in row]
+        if lacking or not scores:
+            known = sorted({name for row in scores.values() for name in row})
+            raise OrreryError(
+                f"systems.<system>.tune.objectives: {objective.metric} is not told of {', '.join(lacking) or 'any scene'}",
+                file=Path("params.yaml"),
+                remedy=f"choose among {', '.join(known) or 'the metrics of validation scenes, of which there are none'}",
+            )
+        found.append(sum(row[objective.metric] for row in scores.values()) / len(scores))
+    return found

@@ -59,7 +59,9 @@ def embedded(path: Path, title: str | None = None) -> Picture:
             width, height = image.size
     except (OSError, UnidentifiedImageError, SyntaxError) as error:
         problem = f"is not a readable picture ({error})"
-        raise OrreryError(problem, file=path, remedy="make it anew: `dvc repro --force` of its stage") from error
+        raise OrreryError(
+            problem, file=path, remedy="make it anew: `dvc repro --force` of its stage"
+        ) from error
     data = base64.b64encode(packed.getvalue()).decode()
     return Picture(named, f"data:image/webp;base64,{data}", width, height)
 

@@ -82,11 +82,11 @@ def read_results(work: Workspace, section: SystemSection) -> Results:
 
 
 def _preface(path: Path) -> str:
-    """The text between title and first table; empty where there is no such file."""
+    """The first paragraph below the title; empty where there is no such file."""
     if not path.exists():
         return ""
-    _, _, rest = path.read_text(encoding="utf-8").partition("\n")
-    return rest.split("\n## ", 1)[0].strip()
+    paragraphs = path.read_text(encoding="utf-8").split("\n\n")
+    return paragraphs[1].strip() if len(paragraphs) > 1 else ""
 
 
 def _trainings(work: Workspace, section: SystemSection) -> list[Training]:

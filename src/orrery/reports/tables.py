@@ -59,7 +59,9 @@ def tables_of(rows: Sequence[Row]) -> list[Table]:
 def _table(name: str, rows: Sequence[Row]) -> Table:
     metrics = tuple(_metric(metric, rows) for metric in dict.fromkeys(row["metric"] for row in rows))
     lines = {
-        variant: [_cell(rows, variant, metric.name, source) for metric in metrics for source in metric.sources]
+        variant: [
+            _cell(rows, variant, metric.name, source) for metric in metrics for source in metric.sources
+        ]
         for variant in dict.fromkeys(row["row"] for row in rows)
     }
     over = [kind for kind in ("seeds", "scenes") if any(row.get("interval_over") == kind for row in rows)]

@@ -11,6 +11,8 @@ NAMES = {
     "rmse": "RMSE", "mae": "MAE", "mse": "MSE", "pcc": "PCC", "ncc": "NCC", "ssim": "SSIM", "nmad": "NMAD", "sd": "SD", "r2": "R²",
     "r": "r", "evc": "EVC", "fc": "FC", "delta": "δ", "re": "within", "rel": "relative error",
 }  # fmt: skip
+SHARE = "0–1"
+THOUSANDS = 1e4
 SHARES = ("fraction", "share", "coverage", "delta", "re", "spread")
 
 
@@ -24,7 +26,7 @@ def described(metric: str) -> tuple[str, str]:
     words = " ".join(NAMES.get(part, part) for part in parts if part != unit)
     if unit is not None:
         return words, UNITS[unit]
-    return words, "0–1" if set(parts) & set(SHARES) else ""
+    return words, SHARE if set(parts) & set(SHARES) else ""
 
 
 def labelled(metric: str) -> str:
@@ -33,12 +35,13 @@ def labelled(metric: str) -> str:
 
 
 def figure(value: object) -> str:
-    """A number with four significant digits, a dash for nothing, other values as text."""
+    """A number with four significant digits, or whole from ten thousand on; a dash for nothing, other values as text."""
     if value is None:
         return "–"
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
-    return f"{value:.4g}".replace("-", "−")
+    told = f"{value:,.0f}".replace(",", "\u2009") if abs(value) >= THOUSANDS else f"{value:.4g}"
+    return told.replace("-", "−")
 
 
 def span(ends: object) -> str:
@@ -49,7 +52,8 @@ def span(ends: object) -> str:
 
 
 def bound(low: float | None, high: float | None, unit: str) -> str:
-    """What a value must keep to, with its unit."""
+    """What a value must keep to, with its unit where that is one."""
+    unit = "" if unit == SHARE else unit
     parts = [f"≥ {figure(low)}"] * (low is not None) + [f"≤ {figure(high)}"] * (high is not None)
     return " and ".join(f"{part} {unit}".strip() for part in parts)
 

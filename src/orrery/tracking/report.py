@@ -65,9 +65,7 @@ def version_facts(system: str, *, root: Path | None = None) -> VersionFacts:
         text = card.read_text(encoding="utf-8")
     except OSError as error:
         raise OrreryError("does not exist", file=card, remedy="register the model again") from error
-    return VersionFacts(
-        system, str(version.version), alias, str(version.run_id), dict(version.tags), text
-    )
+    return VersionFacts(system, str(version.version), alias, str(version.run_id), dict(version.tags), text)
 
 
 def run_facts(run_ids: Sequence[str], *, root: Path | None = None) -> dict[str, dict[str, str]]:
@@ -83,7 +81,10 @@ def run_facts(run_ids: Sequence[str], *, root: Path | None = None) -> dict[str, 
             data = client.get_run(run_id).data
         except MlflowException:
             continue
-        found[run_id] = {**data.tags, **{name: data.params[name] for name in ("seed",) if name in data.params}}
+        found[run_id] = {
+            **data.tags,
+            **{name: data.params[name] for name in ("seed",) if name in data.params},
+        }
     return found
 
 
@@ -112,7 +113,9 @@ def publish(facts: VersionFacts, page: Path, *, root: Path | None = None) -> str
         client.update_model_version(facts.system, facts.version, _description(client, version))
     except (MlflowException, OSError) as error:
         problem = f"cannot be logged to run {facts.run_id} ({error})"
-        raise OrreryError(problem, file=page, remedy="make mlruns writable, or open the file itself") from error
+        raise OrreryError(
+            problem, file=page, remedy="make mlruns writable, or open the file itself"
+        ) from error
     return address
 
 

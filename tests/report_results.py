@@ -45,7 +45,7 @@ def write_results(root: Path, repository: Path, run_id: str = "0" * 32, *, text:
     for scene in SCENES:
         folder = work.report(CHAMPION) / COMPARED / scene
         for number, plane in enumerate((ramp, 1 - ramp, np.zeros_like(ramp))):
-            bare(levels(plane, (0, 1)), f"plane {number} {text}", folder / f"{number}.png")
+            bare(levels(plane, (0, 1)), f"plane {number} {text}".strip(), folder / f"{number}.png")
         bare(levels(ramp), f"panels {text}", work.report(CHAMPION) / f"{scene}.png")
     bare(levels(ramp), "quality", work.reports / "pictures/quality.png")
     return work

@@ -161,12 +161,3 @@ def promote(
             system, version, dry_run=dry_run, rollback=rollback, history=history, allow_refusal=allow_refusal
         )
     )
-
-
-@cli.command()
-@click.argument("system", required=False)
-def report(system: str | None) -> None:
-    """Write one page a system, reports/SYSTEM/report.html [default: of every system that has results]."""
-    from orrery.stages import report as stage
-
-    stage.run(system)

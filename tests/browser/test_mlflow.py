@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from mlflow.tracking._tracking_service import utils
 from playwright.sync_api import Page
 
 from orrery.stages import report
@@ -44,6 +45,7 @@ def served(template: Path, repository: Path, tmp_path_factory: pytest.TempPathFa
     """Two versions, the second one champion, with pictures and a report; moved since it was made."""
     with pytest.MonkeyPatch.context() as patch:
         root = copy_clone(template, tmp_path_factory.mktemp("served") / "clone")
+        utils._artifact_repos_cache.clear()  # MLflow knows the template's runs by the same ids
         patch.chdir(root)
         patch.setenv("DVC_ROOT", str(root))
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
@@ -114,7 +116,7 @@ def test_the_champion_is_named_and_leads_to_its_report(
     page.goto(f"{served.address}/#/models/{SYSTEM}/versions/2")
     with page.context.expect_page() as opened:
         page.get_by_role("link", name="Report", exact=True).first.click()
-    title = opened.value.frame_locator("iframe").locator("h1")
+    title = opened.value.frame_locator("iframe").locator("header h1")
     title.wait_for()
     assert title.inner_text() == SYSTEM
     opened.value.screenshot(path=screenshots / "mlflow-report.png")

@@ -93,9 +93,13 @@ def _environment() -> Environment:
 
 
 def markdown(text: str) -> Markup:
-    """Markdown as HTML: HTML in it stays text, and it can load no picture."""
+    """Markdown as HTML below a section's heading: HTML in it stays text, and it can load no picture."""
     reader = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
-    return Markup(reader.render(text))
+    tokens = reader.parse(text)
+    for token in tokens:
+        if token.type.startswith("heading"):
+            token.tag = f"h{min(int(token.tag[1]) + 2, 6)}"
+    return Markup(reader.renderer.render(tokens, reader.options, {}))
 
 
 def _source(name: str) -> str:

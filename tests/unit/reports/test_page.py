@@ -103,6 +103,7 @@ def test_html_in_a_card_stays_text() -> None:
     assert markdown("a <b>c</b>") == "<p>a &lt;b&gt;c&lt;/b&gt;</p>\n"
     assert "<img" not in markdown("![x](http://example.org/x.png)")
     assert "href" not in markdown("[x](javascript:alert(1))")
+    assert markdown("# a\n\n## b") == "<h3>a</h3>\n<h4>b</h4>\n"
     assert "<table>" in markdown("| a |\n|---|\n| 1 |")
 
 

@@ -26,7 +26,7 @@ SYSTEM_LOGGED = dvc --wait-for-lock repro --downstream align@SYSTEM 2>&1 | tee b
 	| { grep -E --line-buffered "^(Running stage|ERROR|orrery:)" || true; }
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro test lint bench ui lock clean
+.PHONY: help install repro report test browser lint bench ui lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -42,12 +42,19 @@ repro: $(INSTALLED) ## fetch the sample and run the whole pipeline, from scenes 
 	dvc repro
 	@echo
 	@echo "tables and pictures   reports/*/tables.md"
+	@echo "a page a system       make report"
 	@echo "alignment verdicts    reports/gates/*.json"
 	@echo "runs and models       make ui"
 	@echo "your own image        .venv/bin/orrery predict lunar-dtm --help"
 
+report: $(INSTALLED) ## write reports/<system>/report.html, one page a system; make repro comes first
+	@orrery report
+
 test: $(INSTALLED) ## run the tests that need neither minutes, a GPU nor a browser
 	@$(ONE_THREAD) pytest -n 2
+
+browser: $(INSTALLED) ## run the tests that look at dashboards and reports in Chromium
+	@$(ONE_THREAD) pytest -m browser
 
 lint: $(INSTALLED) ## check style, format and types
 	ruff check .

@@ -62,6 +62,8 @@ def seeds_of(result: Result) -> list[Result]:
 def markdown(title: str, preface: str, rows: list[Row]) -> str:
     """One Markdown table a table, a line a variant; the paper's figures in brackets, intervals over seeds in square ones."""
     parts = [f"# {title}\n", preface]
+    if any(row["paper"] is not None for row in rows):
+        parts.append("\nWhere the paper gives a figure it stands in brackets.")
     for table in dict.fromkeys(row["table"] for row in rows):
         mine = [row for row in rows if row["table"] == table]
         metrics = list(dict.fromkeys(row["metric"] for row in mine))

@@ -128,6 +128,16 @@ def test_predict_uses_the_champion_and_stamps_its_lineage(project):
     assert "toy" in tags.values()
 
 
+def test_its_report_is_made_like_any_others(project):
+    out = run(project, "orrery", "report").stdout
+    champion = json.loads((project / "models/toy/fast/run.json").read_text())["run_id"]
+    assert out == f"reports/toy/report.html, logged as runs:/{champion}/report/report.html\n"
+    page = (project / "reports/toy/report.html").read_text()
+    assert "Doubles brightness." in page
+    assert page.count('<figure class="slider"') == 1
+    assert "Model card of version 1" in page
+
+
 def test_a_gate_that_fails_stops_before_patch(project):
     params = project / "params.yaml"
     text = params.read_text()

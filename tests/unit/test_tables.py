@@ -58,7 +58,7 @@ def test_markdown_has_a_table_each_and_a_line_a_variant():
     ]
     lines = markdown("title", "preface", rows).splitlines()
     assert lines == [
-        "# title", "", "preface",
+        "# title", "", "preface", "", "Where the paper gives a figure it stands in brackets.",
         "", "## t", "", "| variant | m | n |", "|---|---|---|", "| a | 1 (0.5) | 2 |", "| b | 4 [-8.71, 16.7] |  |",
         "", "## u", "", "| variant | m |", "|---|---|", "| a | – |",
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Runs and their dashboards."""
+"""Runs, their dashboards and reports."""
 
 from __future__ import annotations
 
@@ -18,6 +18,15 @@ def ui(port: int) -> None:
 
     command = ui_command(project_root(), port)
     os.execvp(command[0], command)
+
+
+@cli.command()
+@click.argument("system", required=False)
+def report(system: str | None) -> None:
+    """Write one page a system, reports/SYSTEM/report.html [default: of every system that has results]."""
+    from orrery.stages import report as stage
+
+    stage.run(system)
 
 
 @cli.command()

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 GROUP = "orrery.systems"
+# Folder beside a variant's pictures with one folder a scene: bare PNGs of its ground (`figures.bare`), what went in first, what
+# came out second. The report lays them over each other.
+COMPARED = "compared"
 
 
 class SystemSection(Section):

@@ -11,10 +11,11 @@ from matplotlib.figure import Figure
 from torch import nn
 from torch.utils.data import DataLoader
 
-from orrery.figures import save
+from orrery.figures import bare, levels, save
 from orrery.files import read_json, write_json, write_text
 from orrery.params import Count, Positive, Section
-from orrery.systems.base import Schedule, System, SystemSection
+from orrery.systems.base import COMPARED, Schedule, System, SystemSection
+from orrery.tables import row_of
 
 
 class ToyVariant(Section):
@@ -105,6 +106,12 @@ class Toy(System[ToyParams]):
         if out is not None:
             figure = Figure(figsize=(1, 1))
             save(figure, out / "only.png")
+            for number, plane in enumerate((values, trained.network(values).detach())):
+                bare(
+                    levels(plane[0, 0].numpy(), (0, 2)),
+                    f"plane {number}",
+                    out / COMPARED / f"only/{number}.png",
+                )
         return {"scenes": {"only": {"set": "test", "error": error}}}
 
     def tables(self, workspace, section, commit):
@@ -112,7 +119,13 @@ class Toy(System[ToyParams]):
             path.parent.name: read_json(path)
             for path in sorted(workspace.reports.glob("variants/*/metrics.json"))
         }
-        write_json(workspace.reports / "tables.json", found)
+        rows = [
+            row_of("toy", name, "error", None, each, lambda result: [result["scenes"]["only"]["error"]])
+            for name, each in found.items()
+        ]
+        write_json(
+            workspace.reports / "tables.json", [row | {"commit": commit, "data": "twin"} for row in rows]
+        )
         write_text(workspace.reports / "tables.md", "\n".join(found))
         (workspace.reports / "pictures").mkdir(parents=True, exist_ok=True)
 

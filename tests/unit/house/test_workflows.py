@@ -6,7 +6,7 @@ import tomllib
 import pytest
 from ruamel.yaml import YAML
 
-NAMES = ("image", "lint", "pipeline", "unit", "versions")
+NAMES = ("browser", "image", "lint", "pipeline", "unit", "versions")
 
 
 @pytest.fixture(params=NAMES)
@@ -42,7 +42,13 @@ def test_it_calls_targets_that_exist(workflow, repository):
 
 @pytest.mark.parametrize(
     ("name", "command"),
-    [("lint", "make lint"), ("unit", "make test"), ("pipeline", "make repro"), ("versions", "make test")],
+    [
+        ("browser", "make browser"),
+        ("lint", "make lint"),
+        ("unit", "make test"),
+        ("pipeline", "make repro"),
+        ("versions", "make test"),
+    ],
 )
 def test_it_runs_what_it_is_called_after(repository, name, command):
     text = YAML(typ="safe").load(repository / ".github" / "workflows" / f"{name}.yml")

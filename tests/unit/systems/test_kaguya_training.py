@@ -73,7 +73,13 @@ def test_every_variant_is_trained_and_judged(variant, train, work, params, tmp_p
     assert {row["set"] for row in found["scenes"].values()} == {"test-patches" if leaky else "test"}
     for row in found["scenes"].values():
         assert np.isfinite([row[name] for name in ("r2", "sd_px", "mean_px", "height_sd_m", "r2@true")]).all()
+        if "coverage_1sigma" in row:
+            shares = row["reliability"]
+            within = np.interp(0.6827, shares["expected"], shares["observed"])
+            assert abs(within - row["coverage_1sigma"]) < 0.05
     assert (out / "examples.safetensors").exists()
+    assert all(len(list(folder.glob("*.png"))) == 4 for folder in (out / "compared").glob("*"))
+    assert bool(list((out / "compared").glob("*"))) is not leaky
     assert bool(list(out.glob("*-scatter.png"))) is not leaky
     if params.variants[variant].conditioned:
         assert {"@sf008s.a-100", "@sf008s.a-400", "@annex-k-q90-200", "standard", "@true"} == set(

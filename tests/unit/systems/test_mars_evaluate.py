@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from safetensors.numpy import save_file
 
 from orrery.files import write_json
@@ -156,7 +157,10 @@ def test_test_and_extra_scenes_are_judged_at_both_placements(made, tmp_path):
     assert test["rmse_if_evc@true"] == test["rmse_if_evc"] == 0  # the pipeline's place is the true one here
     assert extra["rmse_if_evc"] > 0.01
     assert not any(name.endswith("@true") for name in extra)
-    assert [path.name for path in tmp_path.iterdir()] == ["test-c.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["compared", "test-c.png"]
+    with Image.open(tmp_path / "compared/test-c/1.png") as compared:
+        assert compared.info["Title"] == "predicted, enhanced visible"
+        assert compared.size == Image.open(tmp_path / "compared/test-c/0.png").size
     json.dumps(found, allow_nan=False)
 
 

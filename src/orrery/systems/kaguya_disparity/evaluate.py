@@ -15,6 +15,7 @@ from safetensors.numpy import save_file
 from torch.utils.flop_counter import FlopCounterMode
 
 from orrery.instruments.terrain_camera import GSD_M
+from orrery.reliability import reliability
 from orrery.systems.kaguya_disparity.aligned import AlignedPair, Planes, list_aligned
 from orrery.systems.kaguya_disparity.baselines import Filter, Linear
 from orrery.systems.kaguya_disparity.conditions import Condition
@@ -133,6 +134,7 @@ class _Judged:
         self._note(mean_over_patches(_parts(truth, guess, mask, self.patch_px)))
         if found.sigma_px is not None:
             self._note({"coverage_1sigma": coverage(truth[mask], guess[mask], found.sigma_px[mask])})
+            self.row["reliability"] = reliability((guess - truth)[mask], found.sigma_px[mask])
         if found.samples_px is not None:
             self._samples(found.samples_px, planes, mask, condition)
         if "true" in planes:

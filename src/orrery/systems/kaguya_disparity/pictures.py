@@ -8,7 +8,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from orrery.figures import colour, gray, save
+from orrery.figures import bare, colour, gray, levels, save
+from orrery.instruments.photometry import Sun
+from orrery.instruments.terrain_camera import GSD_M, metres_per_px
+from orrery.raster.shade import shade
+from orrery.systems.base import COMPARED
 from orrery.systems.kaguya_disparity.aligned import Planes
 from orrery.systems.kaguya_disparity.metrics import Sums
 from orrery.systems.kaguya_disparity.model import Residual
@@ -17,6 +21,8 @@ Array = NDArray[np.float32]
 LIMIT_DEVIATIONS = 3.0
 SHOWN_PX = 256  # the middle of a scene: noise of a few pixels' size is not seen in the whole
 BINS = 80
+LIGHT = Sun(90.0, 20.0)  # from the right: noise of a disparity is steeper than most ground
+SHADES = (0.2, 1.8)  # of heights under that light: black and white
 
 
 def middle(plane: Array) -> Array:
@@ -51,6 +57,21 @@ def residual_picture(name: str, planes: Planes, found: Residual, path: Path) -> 
     else:
         colour(axes[4], middle(found.sigma_px), "1-sigma, px", "magma", figure)
     save(figure, path)
+    _compared(planes, found, path.parent / COMPARED / path.stem)
+
+
+def _compared(planes: Planes, found: Residual, folder: Path) -> None:
+    """Heights of the compressed pair, corrected ones and those of the uncompressed pair under one light; the image last."""
+    surfaces = {
+        "heights of the compressed pair": planes["disparity"],
+        "corrected heights": planes["disparity"] + found.mean_px,
+        "heights of the uncompressed pair": planes["disparity"] + planes["residual"],
+    }
+    per_px = np.float32(metres_per_px(GSD_M))
+    for number, (name, disparity_px) in enumerate(surfaces.items()):
+        shaded = shade(-middle(disparity_px) * per_px, GSD_M, LIGHT, "lambert")
+        bare(levels(shaded, SHADES), f"{name}, shaded", folder / f"{number}.png")
+    bare(levels(middle(planes["left"])), "TC1 image, compressed", folder / f"{len(surfaces)}.png")
 
 
 def scatter_picture(name: str, truth: Array, estimate: Array, path: Path) -> None:

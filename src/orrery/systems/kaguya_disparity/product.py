@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from orrery.errors import OrreryError
 from orrery.figures import save
-from orrery.instruments.photometry import Sun
 from orrery.instruments.terrain_camera import metres_per_px
 from orrery.raster.cog import write_cog
 from orrery.raster.grid import Grid
@@ -24,6 +23,7 @@ from orrery.raster.windows import reduced
 from orrery.systems.item import write_item
 from orrery.systems.kaguya_disparity.conditions import Condition
 from orrery.systems.kaguya_disparity.pair import Pair
+from orrery.systems.kaguya_disparity.pictures import LIGHT, SHADES
 from orrery.systems.quicklook import QUICKLOOK_PX, colour, gray, panels
 
 Array = NDArray[np.float32]
@@ -32,7 +32,6 @@ FILES = ("disparity.tif", "dem.tif", "valid.tif", "hillshades.png", "quicklook.p
 DISPARITY, HEIGHT = ("compressed_px", "corrected_px", "sigma_px"), ("elevation_m", "sigma_m")
 ROWS_AT_ONCE = 256
 SHOWN_PX = 512  # of the hillshades, at full resolution: noise of a few pixels' size is not seen in the whole
-LIGHT = Sun(90.0, 20.0)  # from the right: noise of a disparity is steeper than most ground
 
 
 @dataclass(frozen=True)
@@ -201,7 +200,8 @@ def _hillshades(seen: RowStore, found: RowStore, content: Content, path: Path) -
         (axes[1], before, "heights from the compressed pair"),
         (axes[2], before - np.nan_to_num(residual) * np.float32(per_px), "corrected heights"),
     ):
-        axis.imshow(shade(heights, seen.grid.gsd_m, LIGHT, "lambert"), cmap="gray", vmin=0.2, vmax=1.8)
+        shaded = shade(heights, seen.grid.gsd_m, LIGHT, "lambert")
+        axis.imshow(shaded, cmap="gray", vmin=SHADES[0], vmax=SHADES[1])
         axis.set_title(title)
         axis.set_axis_off()
     figure.suptitle(

@@ -153,9 +153,8 @@ def _preface(champion: str, rows: list[Row]) -> str:
     seeds = max(row["seeds"] for row in rows)
     trained = "one seed" if seeds == 1 else f"means of {seeds} seeds with the 95 % interval of the mean"
     return (
-        f"All figures are of the twin's test scenes, split by pair unless a table says otherwise; {trained}. Where the paper\n"
-        "gives a figure it stands in brackets: it was measured on real images split by random patches, so the columns compare\n"
-        "methods, not numbers. Residuals are of the disparity of the uncompressed pair less that of the compressed one, px;\n"
+        f"All figures are of the twin's test scenes, split by pair unless a table says otherwise; {trained}. The paper's\n"
+        "figures were measured on real images split by random patches: they compare methods, not numbers. Residuals are of the disparity of the uncompressed pair less that of the compressed one, px;\n"
         "R2 = 1 - SSE / SST of the residual; `r2_swapped` divides by the estimate's own variance, which is what the printed\n"
         "values fit. Heights: 18.66 m/px by geometry, 18.17 m/px by the paper. "
         f"{champion} is the model that is promoted.\n"

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from orrery.raster.io import Raster
 from orrery.raster.tiles import Axis, RowBlender
+from orrery.reliability import reliability
 from orrery.systems.lunar_dtm.aligned import AlignedScene, load_aligned
 from orrery.systems.lunar_dtm.features import Planes
 from orrery.systems.lunar_dtm.metrics import (
@@ -61,6 +62,9 @@ def evaluate(model: TerrainModel, aligned: Path, section: LunarParams, out: Path
             heights, sigma = predict_scene(model, planes)
             row |= {f"{name}{suffix}": value for name, value in judge(scene, planes, heights, sigma).items()}
             if not suffix:
+                row["reliability"] = reliability(
+                    inner(heights - scene.truth_px() * scene.gsd_m), inner(sigma)
+                )
                 if not test:
                     together.setdefault(scene.site, []).append(heights)
                 if out is not None and test and (champion or not any(out.glob("*.png"))):

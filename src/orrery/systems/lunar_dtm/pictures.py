@@ -9,9 +9,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from orrery.figures import colour, gray, save
+from orrery.figures import bare, colour, gray, levels, save
 from orrery.instruments.photometry import Sun
 from orrery.raster.shade import shade
+from orrery.systems.base import COMPARED
 from orrery.systems.lunar_dtm.aligned import AlignedScene
 
 Array = NDArray[np.float32]
@@ -45,6 +46,18 @@ def scene_picture(scene: AlignedScene, coarse_m: Array, heights_m: Array, sigma_
         f"{scene.id}: {scene.kind}, {scene.gsd_m:g} m/px, {'twin' if truth is not None else 'real'}"
     )
     save(figure, path)
+    _compared(scene, surfaces, path.parent / COMPARED / path.stem)
+
+
+def _compared(scene: AlignedScene, surfaces: dict[str, Array], folder: Path) -> None:
+    """The surfaces under the image's sun in one stretch, the image itself last."""
+    shaded = {name: shade(surface, scene.gsd_m, scene.sun) for name, surface in surfaces.items()}
+    low, high = np.nanpercentile(shaded["prediction"], [0.5, 99.5])
+    for number, (name, plane) in enumerate(shaded.items()):
+        title = f"{name}, shaded by the image's sun"
+        bare(levels(plane, (float(low), float(high))), title, folder / f"{number}.png")
+    title = f"image, incidence {scene.sun.incidence_deg:.0f}°"
+    bare(levels(scene.image.values), title, folder / f"{len(shaded)}.png")
 
 
 def _profile(axis: Any, surfaces: dict[str, Array], gsd_m: float) -> None:

@@ -108,7 +108,7 @@ def _preface(champion: str, rows: list[Row]) -> str:
     seeds = max(row["seeds"] for row in rows)
     trained = "one seed" if seeds == 1 else f"means of {seeds} seeds with the 95 % interval of the mean"
     return (
-        f"All figures are of the twin's test scenes; {trained}. Where the paper gives a figure it stands in brackets: it was\n"
-        "measured on real NAC stereo models, so the columns compare methods, not numbers. `@true` alignment uses the\n"
+        f"All figures are of the twin's test scenes; {trained}. The paper's figures were measured on real NAC\n"
+        "stereo models: they compare methods, not numbers. `@true` alignment uses the\n"
         f"twin's known geometry, the pipeline's is what align found. {champion} is the model that is promoted.\n"
     )

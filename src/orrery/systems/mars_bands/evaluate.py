@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from orrery.reliability import reliability
 from orrery.systems.mars_bands.aligned import Alignment
 from orrery.systems.mars_bands.composites import COMPOSITES, composites_of
 from orrery.systems.mars_bands.metrics import band_metrics, cosine, histograms, rmse
@@ -63,7 +64,7 @@ def evaluate(
     for scene in judged_scenes(aligned, section):
         subset, look = split_of(scene.id, section.split), look_at(model, wavelengths_nm, scene, section)
         named = {"set": subset, "region": scene.region, "site": scene.site}
-        judged["scenes"][scene.id] = {**named, **_metrics(look, section)}
+        judged["scenes"][scene.id] = {**named, **_metrics(look, section), **_reliability(look, section)}
         pace.append(look.seconds / look.planes["image"].size * 1e6)
         if subset == "test":
             judged["histograms"][scene.id] = _histograms(look, section)
@@ -155,6 +156,14 @@ def _metrics(look: Look, section: MarsParams) -> dict[str, float]:
         if truth is not None:
             row |= judge(look.found, truth, look.planes["image"], look.bands_nm, suffix, groups)
     return row | look.spectra
+
+
+def _reliability(look: Look, section: MarsParams) -> dict[str, Any]:
+    """Of all bands together, as aligned; nothing where the model gives no 1-sigma."""
+    truth = look.truth("local", section)
+    if truth is None or look.found.sigma is None:
+        return {}
+    return {"reliability": reliability(look.found.values - truth, look.found.sigma)}
 
 
 def _picture(look: Look, section: MarsParams, path: Path) -> None:

@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from orrery.figures import save
+from orrery.figures import bare, levels, save
+from orrery.systems.base import COMPARED
 from orrery.systems.mars_bands.composites import NAMES, composites_of, stretched
 from orrery.systems.mars_bands.model import Reflectance
 
@@ -50,6 +51,23 @@ def scene_picture(
         for axis in row:
             axis.set_axis_off()
     save(figure, path)
+    _compared(image, truth, found, wavelengths_nm, path.parent / COMPARED / path.stem)
+
+
+def _compared(
+    image: Array, truth: Array, found: Reflectance, wavelengths_nm: list[float], folder: Path
+) -> None:
+    """The image, then prediction and cube in each colour composite, in the cube's stretch."""
+    bare(levels(image), "CTX image", folder / "0.png")
+    number = 1
+    for name, bands in composites_of(wavelengths_nm).items():
+        bare(
+            stretched(found.values[bands], truth[bands]),
+            f"predicted, {NAMES[name]}",
+            folder / f"{number}.png",
+        )
+        bare(stretched(truth[bands]), f"CRISM, {NAMES[name]}", folder / f"{number + 1}.png")
+        number += 2
 
 
 def _with_bar(figure: Figure, axis: object, plane: Array, title: str) -> None:

@@ -139,8 +139,8 @@ def _preface(champion: str, rows: list[Row]) -> str:
     seeds = max(row["seeds"] for row in rows)
     trained = "one seed" if seeds == 1 else f"means of {seeds} seeds with the 95 % interval of the mean"
     return (
-        f"All figures are of the twin's test scenes; {trained}. Where the paper gives a figure it stands in brackets: it was\n"
-        "measured on real CRISM, so the columns compare methods, not numbers. `rmse`, `cosine` and `pcc` are of z-scores by\n"
+        f"All figures are of the twin's test scenes; {trained}. The paper's figures were measured on real\n"
+        "CRISM: they compare methods, not numbers. `rmse`, `cosine` and `pcc` are of z-scores by\n"
         "the truth's own mean and deviation on valid pixels; `rmse_diluted` counts invalid pixels as met, as the paper does;\n"
         "`_if` and the spectral angle are of reflectance. Cosine is of flattened bands. "
         f"{champion} is the model that is promoted.\n"

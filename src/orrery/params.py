@@ -89,20 +89,44 @@ class ModelRef(Section):
 
 
 class GuardParams(Section):
-    """A metric that must not suffer, whatever the decisive one gains. Bounds hold for the mean over scenes.
+    """A metric that must not suffer, whatever the decisive one gains.
 
     Bounds hold for a first version too; worsening is judged against the champion.
+
+    Attributes:
+        max_relative_worsening: against the champion.
+        greater_is_better: of the metric.
+        minimum: smallest value allowed.
+        maximum: largest value allowed.
+        groups: patterns of scene names, e.g. one a terrain or a region; each group is judged by itself, besides all scenes.
+        reason: why it is guarded.
     """
 
     max_relative_worsening: NonNegative | None = None
     greater_is_better: bool = False
     minimum: float | None = None
     maximum: float | None = None
+    groups: list[str] = Field(default_factory=list)
     reason: str
 
 
 class PromotionParams(Section):
-    """What a challenger must show to become champion."""
+    """What a challenger must show to become champion.
+
+    Attributes:
+        metric: decisive one.
+        greater_is_better: of it.
+        min_relative_improvement: over the champion; where models were trained with several seeds, beyond their interval too.
+        confidence: of the intervals.
+        resamples: of scenes, in pairs.
+        guards: by metric.
+        evidence: patterns of files that a version must come with.
+        gates: expectations that the gate's verdict must hold, passed.
+        same_data: whether it must have been trained on what data.dvc names now.
+        max_age_days: of the training; an older model is trained again, not promoted.
+        max_slowdown: processor time of the evaluation against the champion's, in the same process; 2 is twice as long.
+        max_growth: bytes of the network against the champion's.
+    """
 
     metric: str
     greater_is_better: bool = False
@@ -111,6 +135,11 @@ class PromotionParams(Section):
     resamples: Count = 2000
     guards: dict[str, GuardParams] = Field(default_factory=dict)
     evidence: list[str] = Field(default_factory=lambda: ["model_card.md", "gate.json"])
+    gates: list[str] = Field(default_factory=list)
+    same_data: bool = False
+    max_age_days: Positive | None = None
+    max_slowdown: Annotated[float, Field(ge=1)] | None = None
+    max_growth: Annotated[float, Field(ge=1)] | None = None
 
 
 class Params(Section):

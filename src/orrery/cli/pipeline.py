@@ -168,14 +168,27 @@ def register(system: str, variant: str) -> None:
 @click.option(
     "--allow-refusal", is_flag=True, help="Exit with 0 when the challenger is refused (for pipelines)."
 )
+@click.option("--summary", type=PATH, help="File to append the verdict to, as Markdown.")
 def promote(
-    system: str, version: str | None, dry_run: bool, rollback: bool, history: bool, allow_refusal: bool
+    system: str,
+    version: str | None,
+    dry_run: bool,
+    rollback: bool,
+    history: bool,
+    allow_refusal: bool,
+    summary: Path | None,
 ) -> None:
     """Compare the challenger with the champion on the frozen test set; move the alias by the rules of params.yaml."""
     from orrery.stages import promote as stage
 
     sys.exit(
         stage.run(
-            system, version, dry_run=dry_run, rollback=rollback, history=history, allow_refusal=allow_refusal
+            system,
+            version,
+            dry_run=dry_run,
+            rollback=rollback,
+            history=history,
+            allow_refusal=allow_refusal,
+            summary=summary,
         )
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import click
@@ -15,7 +16,14 @@ from orrery.tracking.registry import LoadedModel
 
 
 def run(
-    system: str, version: str | None, *, dry_run: bool, rollback: bool, history: bool, allow_refusal: bool
+    system: str,
+    version: str | None,
+    *,
+    dry_run: bool,
+    rollback: bool,
+    history: bool,
+    allow_refusal: bool,
+    summary: Path | None = None,
 ) -> int:
     """Promote, roll back or list; return the exit status: 1 for a refusal, unless that is allowed."""
     if history:
@@ -34,6 +42,9 @@ def run(
 
     verdict = promotion.promote(system, section.promotion, evaluate, version=version, dry_run=dry_run)
     click.echo(verdict.message() + (" (dry run: nothing was changed)" if dry_run else ""))
+    if summary is not None:
+        with summary.open("a", encoding="utf-8") as file:
+            file.write(verdict.markdown())
     if not dry_run:
         write_json(work.reports / "promotion.json", verdict.to_dict())
     return 0 if verdict.promoted or allow_refusal else 1

@@ -9,33 +9,28 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 import mlflow
-from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from orrery.errors import OrreryError
-from orrery.files import read_json, sha256
 from orrery.params import PromotionParams
 from orrery.tracking.journal import Event, Kind, append, events, settle
 from orrery.tracking.registry import (
     CHALLENGER,
     CHAMPION,
-    EVIDENCE,
-    GATE,
     PREVIOUS,
     LoadedModel,
     aliases,
-    artifacts,
     find_version,
     load,
 )
+from orrery.tracking.requirements import Timed, dearer, lacking, network_bytes, outdated, seed_means
 from orrery.tracking.root import locked, project_root
-from orrery.tracking.rules import Scenes, decide
+from orrery.tracking.rules import Scenes, Seeds, decide
 from orrery.tracking.store import connect
 
 __all__ = ["Event", "PromotionParams", "PromotionVerdict", "history", "promote", "rollback"]
@@ -53,7 +48,8 @@ class PromotionVerdict:
         version: the challenger.
         champion: whom it was compared with; None for a first version.
         promoted: whether the rules let it become champion.
-        reasons: for the refusal.
+        reasons: for the refusal, one sentence each.
+        codes: their kinds, in the same order.
         comparisons: metric -> means of both, relative improvement and its interval.
         scenes: challenger's and champion's values by scene.
         rules: that were applied.
@@ -64,6 +60,7 @@ class PromotionVerdict:
     champion: str | None
     promoted: bool
     reasons: list[str]
+    codes: list[str]
     comparisons: dict[str, Any]
     scenes: dict[str, Any]
     rules: dict[str, Any]
@@ -71,6 +68,18 @@ class PromotionVerdict:
     def to_dict(self) -> dict[str, Any]:
         """As plain data without times: equal decisions are equal."""
         return asdict(self)
+
+    def markdown(self) -> str:
+        """The verdict with its grounds and figures, for the summary of a job."""
+        lines = [f"## {self.message()}", ""]
+        lines += [f"- `{code}` {reason}" for code, reason in zip(self.codes, self.reasons, strict=True)]
+        lines += ["", "| metric | challenger | champion | improvement | interval |", "|---|---|---|---|---|"]
+        for metric, found in sorted(self.comparisons.items()):
+            gain, interval = found["improvement"], found["interval"]
+            told = f"{gain:.1%} | {interval[0]:.1%} to {interval[1]:.1%}" if interval else "– | –"
+            champion = "–" if found["champion"] is None else f"{found['champion']:.5g}"
+            lines.append(f"| {metric} | {found['challenger']:.5g} | {champion} | {told} |")
+        return "\n".join(lines) + "\n"
 
     def message(self) -> str:
         """One line for a person."""
@@ -164,19 +173,29 @@ def _judge(
     client: MlflowClient, system: str, candidate: str, rules: PromotionParams, evaluate: Evaluate, root: Path
 ) -> PromotionVerdict:
     champion = aliases(client, system).get(CHAMPION)
-    lacking = _lacking(find_version(client, system, candidate), rules)
-    new = evaluate(load(system, candidate, root=root))
-    old = evaluate(_load_champion(system, champion, root)) if champion else None
-    comparisons, reasons = decide(rules, new, old)
-    reasons = lacking + reasons
+    version = find_version(client, system, candidate)
+    refusals = lacking(version, rules) + outdated(version, rules)
+    new, old = (
+        load(system, candidate, root=root),
+        _load_champion(system, champion, root) if champion else None,
+    )
+    present = find_version(client, system, champion) if champion else None
+    seeds: tuple[Seeds, Seeds] = (seed_means(version, rules), seed_means(present, rules) if present else ())
+    mine, theirs = Timed.of(evaluate, new), Timed.of(evaluate, old) if old else None
+    comparisons, unmet = decide(rules, mine.scenes, theirs.scenes if theirs else None, seeds)
+    refusals += unmet
+    if present is not None and theirs is not None:
+        sizes = network_bytes(version), network_bytes(present)
+        refusals += dearer(rules, (mine.seconds, theirs.seconds), sizes)
     return PromotionVerdict(
         system,
         candidate,
         champion,
-        not reasons,
-        reasons,
+        not refusals,
+        [refusal.text for refusal in refusals],
+        [refusal.code for refusal in refusals],
         {found.metric: found.to_dict() for found in comparisons},
-        {"challenger": _plain(new), "champion": _plain(old or {})},
+        {"challenger": _plain(mine.scenes), "champion": _plain(theirs.scenes if theirs else {})},
         rules.model_dump(mode="json"),
     )
 
@@ -190,27 +209,6 @@ def _load_champion(system: str, champion: str, root: Path) -> LoadedModel:
             file=error.file,
             remedy=f"run `orrery promote {system} --rollback`, or remove its alias in `orrery ui`",
         ) from error
-
-
-def _lacking(version: ModelVersion, rules: PromotionParams) -> list[str]:
-    """What is missing from the evidence of a version, or was changed since it was registered."""
-    folder = artifacts(version) / EVIDENCE
-    known = {
-        name.removeprefix(f"{EVIDENCE}/"): digest
-        for name, digest in version.tags.items()
-        if name.startswith(f"{EVIDENCE}/")
-    }
-    reasons = [
-        f"evidence {wanted} is missing"
-        for wanted in rules.evidence
-        if not any(fnmatch(n, wanted) for n in known)
-    ]
-    for name, digest in sorted(known.items()):
-        if not (folder / name).exists() or sha256(folder / name) != digest:
-            reasons.append(f"evidence {name} is not what was registered")
-    if not reasons and GATE in known and read_json(folder / GATE).get("passed") is not True:
-        reasons.append("the gate's verdict on its data is not passed")
-    return reasons
 
 
 def _plain(scenes: Scenes) -> dict[str, dict[str, float | None]]:
@@ -248,7 +246,8 @@ def _recorded(client: MlflowClient, system: str, version: str) -> PromotionVerdi
     """The verdict that made a version champion."""
     run_id = find_version(client, system, version).run_id
     try:
-        return PromotionVerdict(**mlflow.artifacts.load_dict(f"runs:/{run_id}/{_artifact(system, version)}"))
+        told = mlflow.artifacts.load_dict(f"runs:/{run_id}/{_artifact(system, version)}")
+        return PromotionVerdict(**{"codes": [], **told})  # the first verdicts had no codes
     except (MlflowException, OSError, TypeError) as error:
         raise OrreryError(
             f"{system} version {version} is champion already, but no verdict of it is on record",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from fnmatch import fnmatch
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from orrery.params import GuardParams, PromotionParams
 from orrery.seeds import stream
@@ -16,6 +18,25 @@ from orrery.seeds import stream
 Values = NDArray[np.float64]
 Scenes = Mapping[str, Mapping[str, float]]
 """Scene -> metric -> value."""
+Seeds = Sequence[float]
+"""The decisive metric, as a mean over scenes, of each training of a model."""
+Code = Literal[
+    "no scene", "other scenes", "unmeasured", "too little", "chance", "bound", "worse", "worse in a group",
+    "evidence", "changed", "gate", "data", "age", "slow", "large",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """One ground for a refusal.
+
+    Attributes:
+        code: its kind, for machines.
+        text: one sentence, for people.
+    """
+
+    code: Code
+    text: str
 
 
 @dataclass(frozen=True)
@@ -48,37 +69,48 @@ class Comparison:
 
 
 def decide(
-    rules: PromotionParams, challenger: Scenes, champion: Scenes | None
-) -> tuple[list[Comparison], list[str]]:
-    """Compare metric by metric; return the comparisons and the reasons for a refusal, none if it may be promoted."""
-    if reasons := _unusable(rules, challenger, champion):
-        return [], reasons
+    rules: PromotionParams,
+    challenger: Scenes,
+    champion: Scenes | None,
+    seeds: tuple[Seeds, Seeds] = ((), ()),
+) -> tuple[list[Comparison], list[Refusal]]:
+    """Compare metric by metric; return the comparisons and the grounds for a refusal, none if it may be promoted.
+
+    Args:
+        rules: see `PromotionParams`.
+        challenger: its values.
+        champion: its values on the same scenes; None for a first version.
+        seeds: of challenger and champion, where they were trained with several.
+    """
+    if refusals := _unusable(rules, challenger, champion):
+        return [], refusals
     first = _compare(rules, rules.metric, rules.greater_is_better, challenger, champion)
     guarded = {
         name: _compare(rules, name, guard.greater_is_better, challenger, champion)
         for name, guard in rules.guards.items()
     }
-    reasons = [*_too_little(rules, first)]
+    refusals = _too_little(rules, first, seed_half_width(rules, *seeds))
     for name, guard in rules.guards.items():
-        reasons += _harmed(guard, guarded[name])
-    return [first, *(comparison for name, comparison in guarded.items() if name != rules.metric)], reasons
+        refusals += _harmed(guard, guarded[name]) or _harmed_groups(rules, name, guard, challenger, champion)
+    return [first, *(comparison for name, comparison in guarded.items() if name != rules.metric)], refusals
 
 
-def _unusable(rules: PromotionParams, challenger: Scenes, champion: Scenes | None) -> list[str]:
+def _unusable(rules: PromotionParams, challenger: Scenes, champion: Scenes | None) -> list[Refusal]:
     """Why no comparison is possible: other scenes, or metrics that are missing or not finite."""
     if not challenger:
-        return ["no scene was evaluated"]
+        return [Refusal("no scene", "no scene was evaluated")]
     if champion is not None and set(champion) != set(challenger):
-        return ["challenger and champion were evaluated on different scenes"]
-    reasons = []
+        return [Refusal("other scenes", "challenger and champion were evaluated on different scenes")]
+    refusals = []
     for who, scenes in (("challenger", challenger), ("champion", champion or {})):
         for metric in sorted({rules.metric, *rules.guards}):
             bad = [
                 scene for scene in sorted(scenes) if not math.isfinite(scenes[scene].get(metric, math.nan))
             ]
             if bad:
-                reasons.append(f"{metric} of the {who} is missing or not finite on {', '.join(bad)}")
-    return reasons
+                told = f"{metric} of the {who} is missing or not finite on {', '.join(bad)}"
+                refusals.append(Refusal("unmeasured", told))
+    return refusals
 
 
 def _compare(
@@ -105,25 +137,66 @@ def _improvement(new: Values, old: Values, sign: float) -> Values:
     return gained
 
 
-def _too_little(rules: PromotionParams, found: Comparison) -> list[str]:
+def seed_half_width(rules: PromotionParams, challenger: Seeds, champion: Seeds) -> float:
+    """How far the improvement may be off by the luck of seeds, relative: Student's half interval of the difference of means.
+
+    Both must have been trained with two seeds or more; otherwise nothing is known of it, and 0 is returned.
+    """
+    if min(len(challenger), len(champion)) < 2:
+        return 0.0
+    t = stats.t.ppf((1 + rules.confidence) / 2, min(len(challenger), len(champion)) - 1)
+    spread = math.hypot(float(stats.sem(challenger)), float(stats.sem(champion)))
+    scale = abs(float(np.mean(champion))) or 1.0
+    return float(t) * spread / scale
+
+
+def _too_little(rules: PromotionParams, found: Comparison, seed_half: float) -> list[Refusal]:
     if found.improvement is None or found.interval is None:
         return []
     low, high = found.interval
     told = f"{found.metric} improves by {found.improvement:.1%} (interval {low:.1%} to {high:.1%})"
     if found.improvement < rules.min_relative_improvement:
-        return [f"{told}, at least {rules.min_relative_improvement:.1%} is asked"]
-    return [f"{told}, which may be chance"] if low < 0 else []
+        return [Refusal("too little", f"{told}, at least {rules.min_relative_improvement:.1%} is asked")]
+    if found.improvement < seed_half:
+        return [Refusal("chance", f"{told}, and seeds alone make {seed_half:.1%}")]
+    return [Refusal("chance", f"{told}, which may be chance")] if low < 0 else []
 
 
-def _harmed(guard: GuardParams, found: Comparison) -> list[str]:
-    reasons, value = [], found.challenger
+def _harmed(guard: GuardParams, found: Comparison, where: str = "") -> list[Refusal]:
+    refusals, value = [], found.challenger
     if guard.minimum is not None and value < guard.minimum:
-        reasons.append(f"{found.metric} is {value:.4g}, below {guard.minimum:g} ({guard.reason})")
+        refusals.append(
+            Refusal(
+                "bound", f"{found.metric}{where} is {value:.4g}, below {guard.minimum:g} ({guard.reason})"
+            )
+        )
     if guard.maximum is not None and value > guard.maximum:
-        reasons.append(f"{found.metric} is {value:.4g}, above {guard.maximum:g} ({guard.reason})")
+        refusals.append(
+            Refusal(
+                "bound", f"{found.metric}{where} is {value:.4g}, above {guard.maximum:g} ({guard.reason})"
+            )
+        )
     allowed = guard.max_relative_worsening
     if allowed is not None and found.improvement is not None and -found.improvement > allowed:
-        reasons.append(
-            f"{found.metric} worsens by {-found.improvement:.1%}, at most {allowed:.1%} is allowed ({guard.reason})"
+        told = f"{found.metric}{where} worsens by {-found.improvement:.1%}, at most {allowed:.1%} is allowed ({guard.reason})"
+        refusals.append(Refusal("worse in a group" if where else "worse", told))
+    return refusals
+
+
+def _harmed_groups(
+    rules: PromotionParams, metric: str, guard: GuardParams, challenger: Scenes, champion: Scenes | None
+) -> list[Refusal]:
+    """The same of each group of scenes: a mean hides what one terrain or region pays."""
+    refusals = []
+    for pattern in guard.groups:
+        names = [name for name in challenger if fnmatch(name, pattern)]
+        if not names:
+            refusals.append(Refusal("unmeasured", f"no scene is of the group {pattern}"))
+            continue
+        new, old = (
+            {name: scenes[name] for name in names} if scenes else None for scenes in (challenger, champion)
         )
-    return reasons
+        assert new is not None
+        found = _compare(rules, metric, guard.greater_is_better, new, old)
+        refusals += _harmed(guard, found, f" on {pattern}")
+    return refusals

@@ -6,7 +6,7 @@ import tomllib
 import pytest
 from ruamel.yaml import YAML
 
-NAMES = ("browser", "image", "lint", "pipeline", "unit", "versions")
+NAMES = ("browser", "image", "lint", "pipeline", "promote", "unit", "versions")
 
 
 @pytest.fixture(params=NAMES)
@@ -38,6 +38,11 @@ def test_it_calls_targets_that_exist(workflow, repository):
     targets = set(re.findall(r"^(\w+):", (repository / "Makefile").read_text(), re.MULTILINE))
     called = {name for step in steps(workflow) for name in re.findall(r"\bmake (\w+)", step.get("run", ""))}
     assert called <= targets
+
+
+def test_what_a_person_types_reaches_the_shell_as_a_variable_alone(workflow):
+    """An input in the text of a script would be run as one."""
+    assert not any(re.search(r"\{\{ *(inputs|github)\b", step.get("run", "")) for step in steps(workflow))
 
 
 @pytest.mark.parametrize(

@@ -141,3 +141,19 @@ def test_a_champion_named_by_hand_has_no_verdict(clone: Path) -> None:
     connect(clone).set_registered_model_alias(SYSTEM, "champion", "1")
     with pytest.raises(OrreryError, match="champion already, but no verdict"):
         promote(SYSTEM, RULES, evaluate, version="1", root=clone)
+
+
+@pytest.mark.faults
+def test_fifty_promotions_at_once_leave_one_champion_and_one_history(champion: Path) -> None:
+    assert in_processes(promote_here, [(champion,)] * 50) == [0] * 50
+    assert aliases(connect(champion), SYSTEM) == {"champion": "2", "previous": "1"}
+    assert [(event.kind, event.version) for event in history(SYSTEM, root=champion)] == [
+        ("promoted", "1"),
+        ("promoted", "2"),
+    ]
+
+
+def test_the_verdict_as_a_summary(champion: Path) -> None:
+    refused = promote(SYSTEM, RULES, rated({"1": 10.0, "2": 12.0}), root=champion).markdown()
+    assert "- `too little` rmse_m improves by -20.0%" in refused
+    assert "| rmse_m | 12 | 10 | -20.0% | -20.0% to -20.0% |" in refused

@@ -5,7 +5,14 @@ import math
 import pytest
 
 from orrery.params import GuardParams, PromotionParams
-from orrery.tracking.rules import decide
+from orrery.tracking import rules as module
+
+
+def decide(*arguments, **options):
+    """Comparisons, and the texts of the refusals."""
+    found, refusals = module.decide(*arguments, **options)
+    return found, [refusal.text for refusal in refusals]
+
 
 RULES = PromotionParams(metric="rmse_m", min_relative_improvement=0.02)
 OLD = {"flat": {"rmse_m": 4.0}, "mountain": {"rmse_m": 10.0}, "wall": {"rmse_m": 16.0}}
@@ -87,3 +94,51 @@ def test_a_perfect_champion_is_compared_in_absolute_terms() -> None:
 
 def test_equal_input_gives_equal_decisions() -> None:
     assert decide(RULES, scaled(0.9), OLD) == decide(RULES, scaled(0.9), OLD)
+
+
+def test_a_group_that_pays_for_the_mean_is_found() -> None:
+    guard = GuardParams(max_relative_worsening=0.05, groups=["flat", "wall*"], reason="every terrain counts")
+    rules = PromotionParams(metric="rmse_m", guards={"rmse_m": guard})
+    new = {"flat": {"rmse_m": 4.8}, "mountain": {"rmse_m": 5.0}, "wall": {"rmse_m": 8.0}}
+    _, refusals = module.decide(rules, new, OLD)
+    assert [refusal.code for refusal in refusals if refusal.code != "chance"] == ["worse in a group"]
+    assert (
+        "rmse_m on flat worsens by 20.0%, at most 5.0% is allowed (every terrain counts)" in refusals[-1].text
+    )
+    none = PromotionParams(
+        metric="rmse_m", guards={"rmse_m": guard.model_copy(update={"groups": ["crater-*"]})}
+    )
+    assert module.decide(none, scaled(0.5), OLD)[1][0].text == "no scene is of the group crater-*"
+
+
+def test_a_gain_within_the_luck_of_seeds_is_chance() -> None:
+    seeds = ([8.0, 9.5, 9.8], [10.0, 9.0, 11.0])  # means 9.1 and 10
+    _, refusals = module.decide(RULES, scaled(0.91), OLD, seeds)
+    assert [refusal.code for refusal in refusals] == ["chance"]
+    assert "seeds alone make" in refusals[0].text
+    steady = ([9.1, 9.1, 9.11], [10.0, 10.0, 10.01])
+    assert module.decide(RULES, scaled(0.91), OLD, steady)[1] == []
+    assert (
+        module.decide(RULES, scaled(0.91), OLD, ([9.1], [10.0]))[1] == []
+    )  # one seed says nothing of its luck
+
+
+def test_the_interval_of_seeds_is_students() -> None:
+    rules = PromotionParams(metric="rmse_m", confidence=0.9)
+    half = module.seed_half_width(rules, [1.0, 2.0, 3.0], [10.0, 10.0, 10.0])
+    assert half == pytest.approx(2.919986 * (1 / 3**0.5) / 10.0, rel=1e-5)  # t of 2 degrees, two-sided 90 %
+
+
+def test_every_ground_has_its_own_code() -> None:
+    guard = GuardParams(max_relative_worsening=0.0, maximum=9.0, reason="slopes")
+    rules = PromotionParams(metric="rmse_m", min_relative_improvement=0.02, guards={"slope_deg": guard})
+    old = {"a": {"rmse_m": 2.0, "slope_deg": 4.0}}
+
+    def codes(new: dict[str, dict[str, float]]) -> list[str]:
+        return [refusal.code for refusal in module.decide(rules, new, old)[1]]
+
+    assert codes({}) == ["no scene"]
+    assert codes({"b": {"rmse_m": 1.0, "slope_deg": 4.0}}) == ["other scenes"]
+    assert codes({"a": {"rmse_m": 1.0}}) == ["unmeasured"]
+    assert codes({"a": {"rmse_m": 1.99, "slope_deg": 4.0}}) == ["too little"]
+    assert codes({"a": {"rmse_m": 1.0, "slope_deg": 9.5}}) == ["bound", "worse"]

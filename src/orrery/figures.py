@@ -46,8 +46,8 @@ def levels(plane: Array, ends: tuple[float, float] | None = None) -> NDArray[np.
         plane: (H, W).
         ends: values of black and white [default: its 0.5 and 99.5 percentiles].
     """
-    low, high = ends or np.nanpercentile(plane, [0.5, 99.5])
     known = np.isfinite(plane)
+    low, high = ends or (np.nanpercentile(plane, [0.5, 99.5]) if known.any() else (0.0, 1.0))
     grey = np.clip((np.where(known, plane, low) - low) / max(high - low, 1e-12), 0, 1) * 255
     return np.dstack([np.rint(grey).astype(np.uint8), np.uint8(255) * known.astype(np.uint8)])
 

@@ -6,12 +6,14 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.tracking_fixtures import template
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: make install")
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 __all__ = ["template"]
 
@@ -34,7 +36,10 @@ def chromium() -> str:
 
 
 @pytest.fixture(scope="session")
-def browser(chromium: str) -> Iterator[playwright.Browser]:
+def browser(chromium: str) -> Iterator[Browser]:
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed: make install"
+    )
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=chromium)
         yield browser
@@ -42,11 +47,11 @@ def browser(chromium: str) -> Iterator[playwright.Browser]:
 
 
 @pytest.fixture
-def open_page(browser: playwright.Browser) -> Iterator[Callable[..., playwright.Page]]:
+def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
     """Opens an address with some context options; whatever lies beyond this machine cannot be reached."""
     contexts = []
 
-    def opened(address: str, **options: object) -> playwright.Page:
+    def opened(address: str, **options: object) -> Page:
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
         contexts.append(context)
         context.set_default_timeout(TIMEOUT_MS)

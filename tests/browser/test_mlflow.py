@@ -14,10 +14,10 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from mlflow.tracking._tracking_service import utils
-from playwright.sync_api import Page
 
 from orrery.stages import report
 from orrery.tracking.evaluation import log_evaluation
@@ -27,8 +27,11 @@ from orrery.tracking.store import connect
 from tests.report_results import CHAMPION, SYSTEM, write_results
 from tests.tracking_helpers import RULES, copy_clone, evaluate
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
 pytestmark = pytest.mark.browser
-Open = Callable[..., Page]
+Open = Callable[..., "Page"]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from orrery.reports.page import markdown, render
 from orrery.reports.results import read_results
 from orrery.systems.base import Workspace, get_section, get_system
 from orrery.tracking.report import VersionFacts
-from tests.report_results import CHAMPION, SYSTEM, write, write_results
+from tests.report_results import CHAMPION, SYSTEM, promotion, write, write_results
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'{{ 7*7 }}[x](javascript:alert(3))![x](http://x/y.png)"
 FACTS = VersionFacts(
@@ -97,6 +97,25 @@ def test_without_registry_promotion_and_pictures_it_says_so(tmp_path: Path, repo
     assert "No version was judged yet" in text
     assert f"The registry has no version of {SYSTEM} yet" in text
     assert 'id="compare"' not in text
+
+
+def test_key_figures_are_those_of_the_version_that_is_champion(tmp_path: Path, repository: Path) -> None:
+    work = write_results(tmp_path, repository)
+    refused = page(work, repository)
+    assert "<dd>0.9<small>version 1, mean of the test scenes</small>" in refused
+    write(work.reports / "promotion.json", promotion() | {"promoted": True})
+    assert "<dd>0.7821<small>version 2, mean of the test scenes</small>" in page(work, repository)
+    write(work.reports / "promotion.json", promotion() | {"champion": None})
+    assert "<dd>0.7821<small>version 2, mean of the test scenes</small>" in page(work, repository)
+
+
+def test_a_file_of_another_version_is_told(tmp_path: Path, repository: Path) -> None:
+    work = write_results(tmp_path, repository)
+    write(work.gate_verdict, {"passed": True, "rows": 1, "structure": []})
+    with pytest.raises(
+        OrreryError, match=r"lacks what a report needs .*'expectations'.*; run `dvc repro promote@"
+    ):
+        page(work, repository)
 
 
 def test_html_in_a_card_stays_text() -> None:

@@ -142,14 +142,15 @@ class Tuning:
             return None
         setting = self._setting(chosen)
         if dict(setting) == self.now:
-            value = means(self._train(self.now, 0), self.options)[0]
-            return unchanged(self.options, value, len(self.study.get_trials(deepcopy=False)))
+            return unchanged(
+                self.options, best(self.study).values[0], len(self.study.get_trials(deepcopy=False))
+            )
         return confirm(self.options, setting, self.now, self._train)
 
     def _train(self, setting: Setting, seed: int) -> Scores:
         tags = {"study": self.study.study_name, "confirmation": f"seed {seed}"}
         click.echo(f"confirming, seed {seed}: {_told(setting)}")
-        return scored(self.owner, self.params, self.section, setting, seed, (), tags, self.options.steps)
+        return scored(self.owner, self.params, self.section, setting, seed, (), tags)
 
 
 def _told(setting: Setting) -> str:

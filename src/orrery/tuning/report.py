@@ -96,8 +96,10 @@ def _pictures(study: optuna.Study, names: list[str], out: Path) -> None:
     with warnings.catch_warnings(), mpl.rc_context({"backend": "Agg"}):
         warnings.simplefilter("ignore")  # Optuna calls its pictures experimental
         for name, drawn in _drawn(study, names):
-            axes = np.atleast_1d(np.asarray(drawn, dtype=object)).flat[0]
-            save(axes.figure, out / f"{name}.png")
+            axes = np.atleast_1d(np.asarray(drawn, dtype=object))
+            figure = axes.flat[0].figure
+            figure.set_size_inches(max(7.0, 4.0 * axes.size), 4.5)
+            save(figure, out / f"{name}.png")
             plt.close("all")
 
 

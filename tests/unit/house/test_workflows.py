@@ -42,7 +42,9 @@ def test_it_calls_targets_that_exist(workflow, repository):
 
 def test_what_a_person_types_reaches_the_shell_as_a_variable_alone(workflow):
     """An input in the text of a script would be run as one."""
-    assert not any(re.search(r"\{\{ *(inputs|github\.event)\b", step.get("run", "")) for step in steps(workflow))
+    assert not any(
+        re.search(r"\{\{ *(inputs|github\.event)\b", step.get("run", "")) for step in steps(workflow)
+    )
 
 
 @pytest.mark.parametrize(

@@ -21,9 +21,15 @@ RULES = {
     "confidence": 0.9,
     "resamples": 2000,
     "evidence": ["model_card.md"],
+    "gates": ["residual"],
+    "same_data": True,
+    "max_age_days": 90.0,
+    "max_slowdown": None,
+    "max_growth": 2.0,
     "guards": {
         "slope_mae_deg": {
             "max_relative_worsening": 0.02, "greater_is_better": False, "minimum": None, "maximum": None, "reason": "slopes matter",
+            "groups": ["test-flat*"],
         }
     },
 }  # fmt: skip
@@ -107,6 +113,7 @@ def promotion(text: str = "") -> dict[str, Any]:
         "champion": "1",
         "promoted": False,
         "reasons": [f"slope_mae_deg is worse {text}"],
+        "codes": ["worse"],
         "comparisons": {"rmse_m": found, "slope_mae_deg": guard},
         "scenes": {"challenger": {}, "champion": {}},
         "rules": RULES,

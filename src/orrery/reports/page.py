@@ -78,6 +78,7 @@ def _content(
         "calibration": calibration_of(results.metrics[results.champion]),
         "exact": EXACT,
         "key_figures": _key_figures(results),
+        "conditions": _conditions((results.promotion or {}).get("rules", {})),
         "style": style,
         "script": script,
         "policy": _policy(style, script),
@@ -100,6 +101,22 @@ def _key_figures(results: Results) -> list[tuple[str, str, str]]:
         for name in (rules.get("metric"), *rules.get("guards", {}))
         if name in comparisons
     ]
+
+
+def _conditions(rules: Mapping[str, Any]) -> list[str]:
+    """What a version must keep to besides its metrics, where the rules ask for it."""
+    told = {
+        "evidence": "evidence {}, unchanged since registration",
+        "gates": "the expectations {} of the gate passed",
+        "same_data": "trained on the present data",
+        "max_age_days": "trained at most {} d ago",
+        "max_slowdown": "at most {} times the champion's processor time",
+        "max_growth": "at most {} times its bytes",
+    }
+    listed = {
+        name: ", ".join(rule) if isinstance(rule, list) else figure(rule) for name, rule in rules.items()
+    }
+    return [text.format(listed[name]) for name, text in told.items() if rules.get(name)]
 
 
 def _environment() -> Environment:

@@ -45,6 +45,8 @@ def test_it_tells_figures_verdicts_card_and_origin(tmp_path: Path, repository: P
         "Table I", "0.8674", "0.363", "0.6467", "train-gale-1 l-to-r: 84.25 d, above 60", "slope_mae_deg is worse", "refused",
         "over version 1", "13.1", "[5, 20]", "<td>0.5</td>", "The preface.", "a" * 40, "c" * 40, "f" * 40, "0" * 32, "d" * 10,
         "Reliability of the predicted 1σ", "slopes matter",
+        "<code>worse</code> slope", "in each of test-flat* too", "evidence model_card.md, unchanged", "of the gate passed; trained on",
+        "trained at most 90 d ago; at most 2 times its bytes.",
     ):  # fmt: skip
         assert told in text, told
     assert "0.3333" not in text  # of a scene that is not in the test set

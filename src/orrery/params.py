@@ -40,6 +40,7 @@ __all__ = [
     "TrainParams",
     "load_params",
     "overlaid",
+    "read_yaml",
     "validate",
 ]
 T = TypeVar("T", bound=BaseModel)
@@ -164,9 +165,9 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
     Raises:
         OrreryError: the file is missing, is not YAML, or breaks the schema; the message names the key.
     """
-    tree = _read_yaml(path)
+    tree = read_yaml(path)
     if tree.get("scale") == "full":
-        tree = overlaid(tree, _read_yaml(path.with_name(OVERLAY)))
+        tree = overlaid(tree, read_yaml(path.with_name(OVERLAY)))
     params = validate(Params, tree, file=path)
     params = _tuned(params, path.parent / TUNED)
     _check_models(params, path)
@@ -178,7 +179,7 @@ def _tuned(params: Params, folder: Path) -> Params:
     found = {}
     for name, section in params.systems.items():
         file = folder / f"{name}.yaml"
-        tree = (_read_yaml(file) if file.exists() else {}).get(params.scale)
+        tree = (read_yaml(file) if file.exists() else {}).get(params.scale)
         if tree is not None and not isinstance(tree, dict):
             raise OrreryError(
                 f"{params.scale}: holds no mapping", file=file, remedy="restore the file from git"
@@ -212,7 +213,12 @@ def overlaid(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, A
     return merged
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A mapping from a YAML 1.2 file.
+
+    Raises:
+        OrreryError: the file is missing, or holds something else.
+    """
     try:
         tree = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:

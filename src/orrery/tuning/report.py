@@ -19,7 +19,7 @@ from ruamel.yaml import YAML
 
 from orrery.figures import save
 from orrery.files import write_json, write_text
-from orrery.params import TUNED, overlaid
+from orrery.params import TUNED, overlaid, read_yaml
 from orrery.systems.base import SystemSection
 from orrery.tuning.confirm import Confirmation
 from orrery.tuning.params import TuneParams
@@ -120,8 +120,9 @@ def write_tuned(
     """Lay a confirmed setting down in tuned/<system>.yaml, for one scale; what it holds of others stays."""
     path, yaml = root / TUNED / f"{system}.yaml", YAML(typ="safe", pure=True)
     yaml.default_flow_style = False
-    known = (yaml.load(path.read_text(encoding="utf-8")) if path.exists() else None) or {}
-    tree = overlaid(known, {scale: {"variants": {variant: nested(setting)}}})
+    tree = overlaid(
+        read_yaml(path) if path.exists() else {}, {scale: {"variants": {variant: nested(setting)}}}
+    )
     stream = io.StringIO()
     yaml.dump(_plain(tree), stream)
     write_text(

@@ -6,7 +6,7 @@ import tomllib
 import pytest
 from ruamel.yaml import YAML
 
-NAMES = ("browser", "image", "lint", "pipeline", "promote", "unit", "versions")
+NAMES = ("audit", "browser", "image", "lint", "pipeline", "promote", "unit", "versions")
 
 
 @pytest.fixture(params=NAMES)

@@ -7,7 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import optuna
 import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from ruamel.yaml import YAML
 
 REPOSITORY = Path(__file__).parents[2]
 TOY = Path(__file__).parent / "toy"
@@ -25,10 +29,16 @@ systems:
     code: toy.py
     align: {}
     patch: {}
-    split: {}
+    split: {train: [first], validation: [held-out], test: [only], extra: []}
     gate: {residual: {column: residual_px, max: 1.0, severity: critical, reason: the toy demands it}}
     champion_variant: fast
     promotion: {metric: error}
+    tune:
+      variant: slow
+      objectives: [{metric: error}]
+      space: {learning_rate: {low: 0.001, high: 1.0, log: true}}
+      trials: 5
+      seeds: 2
     variants:
       slow: {learning_rate: 0.001, steps: 10}
       fast: {learning_rate: 0.3, steps: 120}
@@ -45,6 +55,7 @@ def project(tmp_path_factory):
     (root / "params.full.yaml").write_text("train: {threads: 1}\n")
     (root / ".gitignore").write_text("/build\n/models\n/reports\n/mlruns\n/data\n")
     (root / "tuned").mkdir()
+    shutil.copy(REPOSITORY / "tuned/dvc.yaml", root / "tuned")
     (root / "tuned/toy.yaml").write_text("{}\n")
     shutil.copy(TOY / "orrery_toy.py", root / "toy.py")
     (root / "data").mkdir()
@@ -147,3 +158,56 @@ def test_a_gate_that_fails_stops_before_patch(project):
     assert done.returncode != 0
     assert "only" in done.stderr + done.stdout
     assert "patch@toy" not in done.stdout
+
+
+def trials_of(project):
+    """Number -> state, of the study's journal, as Optuna reads it."""
+    (journal,) = (project / "build/toy/tuning").glob("study.jsonl")
+    storage = JournalStorage(JournalFileBackend(str(journal)))
+    (study,) = optuna.get_all_study_summaries(storage)
+    return optuna.load_study(study_name=study.study_name, storage=storage).get_trials()
+
+
+@pytest.mark.faults
+def test_tuning_that_is_killed_goes_on_and_changes_what_is_confirmed(project, tmp_path):
+    clone = tmp_path / "clone"
+    shutil.copytree(project, clone, symlinks=True)
+    command = [sys.executable, "-m", "orrery", "tune", "toy"]
+    environment = {**os.environ, "PYTHONPATH": f"{TOY}:{clone / 'src'}", "OMP_NUM_THREADS": "1"}
+    environment.pop("DVC_ROOT", None)
+    journal = clone / "build/toy/tuning/study.jsonl"
+    for wanted in (1, 3):  # killed twice, once so many trials are done
+        process = subprocess.Popen(
+            command, cwd=clone, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        for line in process.stdout:
+            if line.startswith("trial") and "error" in line:
+                wanted -= 1
+            if wanted <= 0 or line.startswith("confirming"):
+                break
+        process.kill()
+        process.wait()
+        assert journal.exists()
+    done = run(clone, "orrery", "tune", "toy")
+    told = json.loads((clone / "reports/toy/tuning/study.json").read_text())
+    ended = [trial for trial in told["trials"] if trial["state"] in ("complete", "pruned")]
+    settings = [trial["setting"]["learning_rate"] for trial in ended]
+    assert settings[0] == 0.001  # the present one came first
+    assert len(set(settings)) == len(settings) == 5
+    assert not [trial for trial in trials_of(clone) if trial.state.name == "RUNNING"]
+    assert told["confirmation"]["confirmed"], done.stdout  # ten steps at 0.001 leave most of the error
+    tuned = YAML(typ="safe").load(clone / "tuned/toy.yaml")
+    assert (
+        tuned["demo"]["variants"]["slow"]["learning_rate"]
+        == min(told["trials"], key=lambda trial: trial["values"][0] if trial["values"] else 9.0)["setting"][
+            "learning_rate"
+        ]
+    )
+    listing = run(clone, "dvc", "repro", "--dry").stdout
+    assert "Running stage 'train@toy-slow'" in listing
+    runs = [json.loads(line) for line in run(clone, "orrery", "runs", "toy", "--json").stdout.splitlines()]
+    assert "RUNNING" not in {each["status"] for each in runs}
+
+
+def test_tuning_is_no_part_of_the_pipeline(project):
+    assert "tune" not in run(project, "dvc", "stage", "list").stdout

@@ -22,7 +22,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_N
 
 # Stages of one system leave a core idle half of the time: systems go through the pipeline side by side, one thread each.
 SYSTEMS_AT_ONCE ?= 2
-SYSTEM_LOGGED = dvc --wait-for-lock repro --downstream align@SYSTEM 2>&1 | tee build/SYSTEM.log \
+SYSTEM_LOGGED = dvc --wait-for-lock repro promote@SYSTEM 2>&1 | tee build/SYSTEM.log \
 	| { grep -E --line-buffered "^(Running stage|ERROR|orrery:)" || true; }
 
 .DEFAULT_GOAL := help

@@ -24,6 +24,14 @@ def killed(step: str, number: int, run: Callable[[], object]) -> bool:
     return child.exitcode != 0
 
 
+def calm(run: Callable[[], object]) -> None:
+    """Run in a child to its end: GDAL's threads, which a later fork would leave behind and wait for, stay out of this process."""
+    child = FORK.Process(target=run)
+    child.start()
+    child.join(120)
+    assert child.exitcode == 0
+
+
 def _doomed(step: str, number: int, run: Callable[[], object]) -> None:
     count = iter(range(1, 10_000))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from orrery.systems.mars_bands.predict import PredictParams, predict
-from tests.faults.killing import digests, killed, product
+from tests.faults.killing import calm, digests, killed, product
 from tests.unit.systems.mars_strips import BiasedStub, PointStub, Strip, make_strip
 from tests.unit.systems.test_mars_restore import faulty, make_pair
 from tests.unit.systems.test_mars_restore import run as restore_pair
@@ -36,7 +36,7 @@ def strip(tmp_path_factory) -> Strip:
 
 @pytest.mark.parametrize("step", ["rename", "write"])
 def test_a_run_killed_again_and_again_ends_as_if_undisturbed(step, strip, tmp_path):
-    run(strip, tmp_path / "calm")
+    calm(lambda: run(strip, tmp_path / "calm"))
     kills = 0
     while killed(step, 1 + kills, lambda: run(strip, tmp_path / "killed")):
         kills += 1
@@ -47,25 +47,25 @@ def test_a_run_killed_again_and_again_ends_as_if_undisturbed(step, strip, tmp_pa
 @pytest.mark.parametrize("stride", [1, 3])
 @pytest.mark.parametrize("number", [2, 3, 5])
 def test_any_stride_killed_once_ends_as_if_undisturbed(stride, number, strip, tmp_path):
-    run(strip, tmp_path / "calm", stride=stride)
+    calm(lambda: run(strip, tmp_path / "calm", stride=stride))
     assert killed("rename", number, lambda: run(strip, tmp_path / "killed", stride=stride))
-    run(strip, tmp_path / "killed", stride=stride)
+    calm(lambda: run(strip, tmp_path / "killed", stride=stride))
     assert digests(tmp_path / "killed") == digests(tmp_path / "calm")
 
 
 def test_no_item_stands_beside_a_mixture_of_two_products(strip, tmp_path):
     """The new product lacks files of the old one."""
     plain = PointStub(with_spread=False)
-    run(strip, tmp_path / "before")
+    calm(lambda: run(strip, tmp_path / "before"))
     old = product(tmp_path / "before")
-    run(strip, tmp_path / "calm", model=plain)
+    calm(lambda: run(strip, tmp_path / "calm", model=plain))
     new, mixtures, number = product(tmp_path / "calm"), 0, 1
     while killed("rename", number, lambda number=number: run(strip, _copy(tmp_path, number), model=plain)):
         out, number = tmp_path / f"out-{number}", number + 1
         if product(out) not in (old, new):
             mixtures += 1
             assert not (out / "item.json").exists()
-        run(strip, out, model=plain)
+        calm(lambda out=out: run(strip, out, model=plain))
         assert digests(out) == digests(tmp_path / "calm")
     assert mixtures >= 2
 
@@ -89,8 +89,8 @@ def test_finished_rows_are_not_predicted_again(strip, tmp_path, monkeypatch):
 
 def test_other_parameters_begin_anew(strip, tmp_path):
     assert killed("rename", 3, lambda: run(strip, tmp_path / "out"))
-    run(strip, tmp_path / "out", stride=1)
-    run(strip, tmp_path / "calm", stride=1)
+    calm(lambda: run(strip, tmp_path / "out", stride=1))
+    calm(lambda: run(strip, tmp_path / "calm", stride=1))
     assert digests(tmp_path / "out") == digests(tmp_path / "calm")
 
 

@@ -102,7 +102,11 @@ def test_it_ends_with_a_champion(project):
 
 def test_a_second_repro_does_nothing(project):
     assert "up to date" in run(project, "dvc", "repro").stdout
-    assert not run(project, "dvc", "status").stdout.replace("Data and pipelines are up to date.", "").strip()
+    assert (
+        not run(project, "dvc", "status", "dvc.yaml")
+        .stdout.replace("Data and pipelines are up to date.", "")
+        .strip()
+    )
 
 
 def test_one_variants_learning_rate_reruns_that_variant_only(project):

@@ -86,7 +86,7 @@ def lunar(out: Path) -> float:
 def mars(out: Path) -> float:
     """The Martian champion over a strip of full width."""
     image = make_strip(out.parent / "strip", *STRIP_PX)
-    predict("mars-bands", {"images": (image,)}, out, "champion")
+    predict("mars-bands", {"images": (image,), "sun": SUN}, out, "champion")
     return STRIP_PX[0] * STRIP_PX[1] / 1e6
 
 
@@ -119,9 +119,14 @@ def table(costs: dict[str, Cost], steps: dict[str, float]) -> str:
         cost = costs[area.system]
         hours = area.mpx * cost.seconds / 3600
         lines.append(
-            f"| {area.name} | {area.source} | {area.mpx / 1e3:,.1f} | {hours:,.1f} | {hours / CORES / 24:,.2f} | {hours / GPU_FACTOR:,.1f} | {area.mpx * cost.bytes / 1e12:,.3f} |"
+            f"| {area.name} | {area.source} | {_short(area.mpx / 1e3)} | {_short(hours)} | {_short(hours / CORES / 24)} | {_short(hours / GPU_FACTOR)} | {_short(area.mpx * cost.bytes / 1e12)} |"
         )
     return "\n".join(lines)
+
+
+def _short(value: float) -> str:
+    """Two or three digits that mean something."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Writing without ever leaving half a file: to a temporary name beside the target, then rename."""
+"""Files that are whole or named: written to a temporary name and renamed, read with one clear error where they are damaged."""
 
 from __future__ import annotations
 
@@ -6,12 +6,37 @@ import hashlib
 import json
 import os
 import shutil
+import struct
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, TypeVar
+from zipfile import BadZipFile
+
+from pydantic import TypeAdapter
+from safetensors import SafetensorError
 
 from orrery.errors import OrreryError
+
+T = TypeVar("T")
+REMAKE = "restore or remake the file"
+# What parsers raise on content that is not what they expect. Mistakes of ours look the same: only parsing is enclosed.
+DAMAGE = (
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    EOFError,
+    MemoryError,
+    RuntimeError,
+    BadZipFile,
+    SafetensorError,
+    struct.error,
+    zlib.error,
+)
 
 
 @contextmanager
@@ -73,22 +98,64 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n")
 
 
+@contextmanager
+def reading(path: Path, what: str, remedy: str = REMAKE) -> Iterator[None]:
+    """Name the file in whatever a parser says about it.
+
+    Args:
+        path: what is parsed inside, and nothing else is done there.
+        what: it should be, with its article, e.g. "a table of pairs".
+        remedy: for the user.
+
+    Raises:
+        OrreryError: the file is missing, or its content is not that.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        problem, remedy = "does not exist", "run the stage that makes it, or check the path"
+        raise OrreryError(problem, file=path, remedy=remedy) from error
+    except DAMAGE as error:
+        told = " ".join(str(error).split())[:200] or type(error).__name__
+        raise OrreryError(f"is not {what} ({told})", file=path, remedy=remedy) from error
+
+
 def read_json(path: Path) -> Any:
-    """Read JSON.
+    """Read JSON; numbers that JSON does not have (NaN, Infinity) are refused, as `write_json` does.
 
     Raises:
         OrreryError: the file is missing or is not JSON.
     """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise OrreryError(
-            "does not exist", file=path, remedy="run the stage that makes it, or check the path"
-        ) from error
-    except (ValueError, OSError) as error:
-        raise OrreryError(
-            f"is not readable JSON ({error})", file=path, remedy="restore or remake the file"
-        ) from error
+    with reading(path, "readable JSON"):
+        return json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def read_as(path: Path, kind: type[T], what: str, remedy: str = REMAKE) -> T:
+    """Read JSON that describes a `kind`: a dataclass or a mapping, whose every field is of its type.
+
+    Raises:
+        OrreryError: the file is missing, is not JSON, or describes something else.
+    """
+    content = read_json(path)
+    with reading(path, what, remedy):
+        return TypeAdapter(kind).validate_python(content)
+
+
+def read_text_of(path: Path, key: str) -> str:
+    """The text that a JSON object holds under a key.
+
+    Raises:
+        OrreryError: the file is missing, is not JSON, or holds no such text.
+    """
+    content = read_json(path)
+    with reading(path, f"an object with {key}"):
+        if not isinstance(content[key], str):
+            raise TypeError(f"{key} is no text")
+        return str(content[key])
 
 
 def sha256(path: Path) -> str:

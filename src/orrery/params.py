@@ -18,6 +18,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from orrery.errors import OrreryError
+from orrery.files import reading
 from orrery.section import Count, Degrees, Fraction, Incidence, NonNegative, Positive, Section
 from orrery.world_params import IngestParams
 
@@ -213,21 +214,28 @@ def overlaid(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, A
     return merged
 
 
+def parse_yaml(text: str) -> Any:
+    """Plain data from YAML 1.2.
+
+    Raises:
+        ValueError: the text is something else.
+    """
+    try:
+        return YAML(typ="safe", pure=True).load(text)
+    except YAMLError as error:
+        raise ValueError(" ".join(str(error).split())) from error
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """A mapping from a YAML 1.2 file.
 
     Raises:
         OrreryError: the file is missing, or holds something else.
     """
-    try:
-        tree = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise OrreryError("does not exist", file=path, remedy="run inside a clone of the project") from error
-    except (YAMLError, UnicodeDecodeError) as error:
-        problem = " ".join(str(error).split())
-        raise OrreryError(
-            f"is not YAML 1.2 ({problem})", file=path, remedy="correct the line named"
-        ) from error
+    if not path.exists():
+        raise OrreryError("does not exist", file=path, remedy="run inside a clone of the project")
+    with reading(path, "YAML 1.2", "correct the line named"):
+        tree = parse_yaml(path.read_text(encoding="utf-8"))
     if not isinstance(tree, dict):
         raise OrreryError("holds no mapping", file=path, remedy="restore the file from git") from None
     return tree

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import stats
 
 from orrery.errors import OrreryError
-from orrery.files import read_json
+from orrery.files import read_as
 from orrery.systems.base import SystemSection, Workspace
 
 Row = dict[str, Any]
@@ -24,7 +24,11 @@ def gathered(work: Workspace, section: SystemSection) -> dict[str, Any]:
         OrreryError: the champion's variant was not evaluated.
     """
     found = {variant: work.report(variant) / "metrics.json" for variant in section.variants}
-    results = {variant: read_json(path) for variant, path in found.items() if path.exists()}
+    results = {
+        variant: read_as(path, dict[str, Any], "an evaluation")
+        for variant, path in found.items()
+        if path.exists()
+    }
     if section.champion_variant not in results:
         folder = work.report(section.champion_variant)
         raise OrreryError("has no metrics.json", file=folder, remedy="run evaluate first")

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pytorch_lightning as pl
 import torch
@@ -17,13 +18,20 @@ from pytorch_lightning.callbacks import EMAWeightAveraging, ModelCheckpoint, TQD
 from pytorch_lightning.loggers import Logger
 from safetensors.torch import save_file
 
-from orrery.errors import OrreryError
-from orrery.files import read_json, remove, replacing, write_json
+from orrery.files import read_text_of, reading, remove, replacing, write_json
 from orrery.params import Params, Section, TrainParams
 from orrery.seeds import derive, replica_seed
 from orrery.systems.base import Schedule, System, Workspace
 
 LAST = "last.ckpt"
+PARTS = {
+    "global_step",
+    "state_dict",
+    "optimizer_states",
+    "lr_schedulers",
+    "loops",
+    "callbacks",
+}  # of a checkpoint
 # Lightning tells of devices that are not there and of services that are not used, and warns of its own internals.
 logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", message=r".*treespec, LeafSpec.*")
@@ -99,10 +107,8 @@ class Attempt:
     def resume(self) -> str | None:
         """The run id of what was begun under the same key, if any; the folder is empty otherwise."""
         state = self.scratch / "training.json"
-        if state.exists():
-            known = read_json(state)
-            if known["key"] == self.key:
-                return str(known["run_id"])
+        if state.exists() and read_text_of(state, "key") == self.key:
+            return read_text_of(state, "run_id")
         remove(self.scratch)
         return None
 
@@ -159,14 +165,19 @@ def _channels_last(task: pl.LightningModule) -> None:
 
 
 def _steps_done(checkpoint: Path) -> int:
-    try:
-        return int(torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"])
-    except Exception as error:
-        raise OrreryError(
-            f"is no checkpoint ({type(error).__name__})",
-            file=checkpoint,
-            remedy="delete it to start the training afresh",
-        ) from error
+    with reading(checkpoint, "a checkpoint", "delete it to start the training afresh"):
+        with ZipFile(checkpoint) as archive:
+            if damaged := archive.testzip():  # torch compares no check sums
+                raise ValueError(f"{damaged} does not fit its check sum")
+        try:
+            content = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        except (
+            Exception
+        ) as error:  # whatever torch says of plain data that is none; nothing else is done here
+            raise ValueError(str(error).partition("\n")[0]) from error
+        if lacking := sorted(PARTS - set(content)):
+            raise ValueError(f"lacks {', '.join(lacking)}")
+        return int(content["global_step"])
 
 
 @contextmanager

@@ -9,13 +9,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
-from ruamel.yaml.error import YAMLError
 
 from orrery.archives.download import SAFE_NAME
 from orrery.archives.product import Box
 from orrery.errors import OrreryError
-from orrery.files import replacing
-from orrery.params import NonNegative, Section
+from orrery.files import reading, replacing
+from orrery.params import NonNegative, Section, parse_yaml
 from orrery.raster.grid import Body
 
 Latitude = Annotated[float, Field(ge=-90, le=90)]
@@ -118,15 +117,15 @@ def read_catalogue(name_or_file: str) -> Catalogue:
     if name_or_file in names():
         text = (resources.files("orrery.archives") / "catalogues" / f"{name_or_file}.yaml").read_text("utf-8")
     elif path.is_file():
-        text = path.read_text("utf-8")
+        with reading(path, "a catalogue", "give one in UTF-8"):
+            text = path.read_text("utf-8")
     else:
         remedy = f"give a file, or one of {', '.join(names())}"
         raise OrreryError("is no catalogue", file=name_or_file, remedy=remedy)
     try:
-        return Catalogue.model_validate(YAML(typ="safe").load(text))
-    except YAMLError as error:
-        problem = f"is no YAML ({' '.join(str(error).split())[:200]})"
-        raise OrreryError(problem, file=name_or_file, remedy="correct it there") from error
+        with reading(path, "YAML", "correct it there"):
+            content = parse_yaml(text)
+        return Catalogue.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])

@@ -16,10 +16,11 @@ from tqdm import tqdm
 
 from orrery.archives.http import Http
 from orrery.errors import OrreryError
-from orrery.files import read_json, write_json
+from orrery.files import read_as, write_json
 
 CHUNK_BYTES = 2**20
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,199}")
+CHECKSUM = re.compile(r"md5:[0-9a-fA-F]{32}|sha256:[0-9a-fA-F]{64}")
 HTML_START = re.compile(rb"\s*(<!doctype html|<html|<head)", re.IGNORECASE)
 CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 # ODE tells sizes in whole KB without saying of 1000 or 1024 bytes, nor how it rounds.
@@ -35,12 +36,20 @@ class RemoteFile:
         name: what to call it here.
         size_kb: as the archive tells it, rounded; None where it does not.
         checksum: "md5:…" or "sha256:…", hexadecimal; None where the archive gives none.
+
+    Raises:
+        OrreryError: the check sum is of another kind.
     """
 
     url: str
     name: str
     size_kb: float | None = None
     checksum: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.checksum is not None and not CHECKSUM.fullmatch(self.checksum):
+            problem = f"comes with {self.checksum[:80]!r}, which is no check sum"
+            raise OrreryError(problem, file=self.url, remedy="fetch it by hand, and tell the archive")
 
 
 def fetch(file: RemoteFile, folder: Path, http: Http, *, quiet: bool = False) -> Path:
@@ -109,8 +118,15 @@ class Part:
         """ETag or date of what the bytes belong to; None when they cannot be continued."""
         if not self.size or not self._note.is_file():
             return None
-        note = read_json(self._note)
-        return str(note["validator"]) if note.get("url") == url and note.get("validator") else None
+        note = self._noted()
+        return note["validator"] if note.get("url") == url and note.get("validator") else None
+
+    def _noted(self) -> dict[str, str]:
+        """What was noted of the file; nothing where the note is damaged: then it is fetched from its start."""
+        try:
+            return read_as(self._note, dict[str, str], "a note of a download")
+        except OrreryError:
+            return {}
 
     def begin(self, url: str, response: requests.Response) -> None:
         """Start from nothing, with what this answer says of the file."""
@@ -122,8 +138,11 @@ class Part:
 
     def md5(self) -> str | None:
         """What the server says of the whole file (Content-MD5), hexadecimal."""
-        told = read_json(self._note).get("md5") if self._note.is_file() else None
-        return base64.b64decode(told).hex() if told else None
+        told = self._noted().get("md5")
+        try:
+            return base64.b64decode(told, validate=True).hex() if told else None
+        except ValueError:  # a server that does not keep to the standard, or a damaged note
+            return None
 
     def forget(self) -> None:
         """Remove both."""

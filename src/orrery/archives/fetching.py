@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
+
+from pydantic import Field
 
 from orrery.archives import ode
 from orrery.archives.catalogue import Kind
@@ -14,7 +16,7 @@ from orrery.archives.download import RemoteFile, fetch
 from orrery.archives.http import Http
 from orrery.archives.product import Box
 from orrery.errors import OrreryError
-from orrery.files import read_json, write_json
+from orrery.files import read_as, write_json
 from orrery.raster.grid import Body
 
 MAPS = (".tif", ".cub")  # beside the folders of products: a map-projected image that is taken as it is
@@ -42,6 +44,21 @@ class Local:
     projected: bool
     start: datetime | None
     latitude_deg: float | None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the archive lists of a product.
+
+    Attributes:
+        files: of the product.
+        start: beginning of the observation; None where it does not tell.
+        latitude_deg: of the footprint's middle; None where it does not tell.
+    """
+
+    files: list[RemoteFile]
+    start: datetime | None = None
+    latitude_deg: Annotated[float, Field(ge=-90, le=90)] | None = None
 
 
 @dataclass(frozen=True)
@@ -77,18 +94,15 @@ class Shelf:
         maps = [own.with_name(f"{identifier}{suffix}") for suffix in MAPS]
         given = next((path for path in maps if path.is_file()), None)
         if given is None:
-            files = [RemoteFile(**file) for file in facts["files"]]
-            paths = [fetch(file, own, self.http, quiet=self.quiet) for file in files]
+            paths = [fetch(file, own, self.http, quiet=self.quiet) for file in facts.files]
             main = _main(paths, identifier)
-        start = datetime.fromisoformat(facts["start"]) if facts.get("start") else None
-        return Local(identifier, own, given or main, given is not None, start, facts.get("latitude_deg"))
+        return Local(identifier, own, given or main, given is not None, facts.start, facts.latitude_deg)
 
-    def _facts(self, path: Path, kind: Kind, identifier: str, body: Body) -> dict[str, Any]:
+    def _facts(self, path: Path, kind: Kind, identifier: str, body: Body) -> Facts:
         """What the archive lists, asked for once and then kept beside the files."""
-        if not path.is_file():
+        if not path.exists():
             write_json(path, self._listed(kind, identifier, body))
-        content: dict[str, Any] = read_json(path)
-        return content
+        return read_as(path, Facts, "what the archive lists", "delete it to ask the archive again")
 
     def _listed(self, kind: Kind, identifier: str, body: Body) -> dict[str, Any]:
         """From the addresses of the kind, or from the search service."""

@@ -12,7 +12,7 @@ from orrery.errors import OrreryError
 
 Array = NDArray[np.float32]
 
-BLOCK = 8
+BLOCK, LARGEST_STEP = 8, 2**16 - 1
 # ITU-T Recommendation T.81 (1992), Annex K, table K.1: luminance.
 ANNEX_K = (
     (16, 11, 10, 16, 24, 40, 51, 61),
@@ -36,7 +36,7 @@ class QuantisationTable:
         assumed: whether it stands for a table whose steps are not published.
 
     Raises:
-        OrreryError: not 8 x 8, or a step that is not a finite number above 0.
+        OrreryError: not 8 x 8, or a step that is not above 0, or more than 16 bits hold (T.81, B.2.4.1).
     """
 
     name: str
@@ -48,8 +48,10 @@ class QuantisationTable:
         remedy = "give 8 lines of 8 numbers above 0"
         if sizes != [BLOCK] * BLOCK:
             raise OrreryError(f"table {self.name} has rows of {sizes} steps, not 8 of 8", remedy=remedy)
-        if not all(np.isfinite(step) and step > 0 for row in self.steps for step in row):
-            raise OrreryError(f"table {self.name} has a step that is not above 0", remedy=remedy)
+        if not all(0 < step <= LARGEST_STEP for row in self.steps for step in row):
+            raise OrreryError(
+                f"table {self.name} has a step that is not above 0 and at most {LARGEST_STEP}", remedy=remedy
+            )
 
     @property
     def array(self) -> Array:

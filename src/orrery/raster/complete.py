@@ -28,6 +28,9 @@ def check_complete(dataset: DatasetReader, band: int, path: Path) -> None:
     Raises:
         OrreryError: naming the file and the remedy.
     """
+    for name in dataset.files:
+        if not Path(name).is_file() or Path(name).stat().st_size == 0:  # GDAL would give zeros for its pixels
+            raise OrreryError("is empty or no file", file=name, remedy="fetch or export it again")
     try:
         dataset.read(
             band, window=Window(dataset.width - 1, dataset.height - 1, 1, 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from math import isfinite
 from os import PathLike
 from typing import Any, Literal
 
@@ -197,6 +198,9 @@ class AffineMap:
         """The inverse of `to_dict`."""
         (a, b), (d, e) = content["matrix"]
         (sx, sy), (cx, cy) = content["shift_m"], content["centre_m"]
+        numbers = [float(each) for each in (a, b, d, e, sx, sy, cx, cy)]
+        if not all(isfinite(each) for each in numbers):
+            raise ValueError("a map with numbers that are not finite")
         return cls(((a, b), (d, e)), (sx, sy), (cx, cy))
 
     def _of(self, t: Affine) -> AffineMap:

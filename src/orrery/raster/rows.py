@@ -15,11 +15,12 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
-from orrery.files import remove, replacing, write_text
+from orrery.files import reading, remove, replacing, write_text
 from orrery.raster.grid import Grid
 
 Array = NDArray[np.float32]
 GDAL_TYPES = {"float32": "Float32", "uint8": "Byte"}
+REMEDY = "delete the folder .work of the product to predict it from the beginning"
 NODATA = {"float32": "nan", "uint8": "0"}
 
 
@@ -53,14 +54,17 @@ class RowStore:
 
     def rows(self, start: int, stop: int, plane: str) -> NDArray[Any]:
         """(stop - start, width) values of one plane."""
-        with self._path(plane).open("rb") as stream:
+        path = self._path(plane)
+        with reading(path, "a plane under way", REMEDY), path.open("rb") as stream:
             stream.seek(start * self._stride)
             values = np.fromfile(stream, self._disk_type, (stop - start) * self.grid.width)
-        return values.reshape(stop - start, self.grid.width)
+            return values.reshape(stop - start, self.grid.width)
 
     def mapped(self, plane: str) -> NDArray[Any]:
         """(H, W) values of a finished plane, of which only what is used is read."""
-        return np.memmap(self._path(plane), self._disk_type, "r", shape=self.grid.shape)
+        path = self._path(plane)
+        with reading(path, "a finished plane", REMEDY):
+            return np.memmap(path, self._disk_type, "r", shape=self.grid.shape)
 
     def save_progress(self, finished: int, sums: Array) -> None:
         """Remember, after `finished` rows were written, what the next ones begin with."""
@@ -71,8 +75,14 @@ class RowStore:
         """Rows that are finished, and the sums saved with them; (0, None) at the beginning."""
         if not self._progress.exists():
             return 0, None
-        with np.load(self._progress, allow_pickle=False) as saved:
-            return int(saved["finished"]), saved["sums"]
+        with (
+            reading(self._progress, "the progress of a prediction", REMEDY),
+            np.load(self._progress, allow_pickle=False) as saved,
+        ):
+            finished, sums = int(saved["finished"]), saved["sums"]
+            if not 0 <= finished <= self.grid.height or sums.dtype != np.float32:
+                raise ValueError(f"{finished} rows of {self.grid.height}")
+            return finished, sums
 
     def discard(self) -> None:
         """Remove the planes' files."""

@@ -18,7 +18,7 @@ from typing import Any
 import pystac
 
 from orrery.errors import OrreryError
-from orrery.files import read_json, write_json
+from orrery.files import read_json, reading, write_json
 from orrery.raster.grid import Body, Grid
 
 ITEM = "item.json"
@@ -80,8 +80,9 @@ class Scene:
         asset = self.item.assets.get(name)
         if asset is None:
             return None
-        path = (self.folder / asset.href).resolve()
-        if self.folder.resolve() not in path.parents:
+        with reading(self.folder / ITEM, f"an item whose asset {name!r} is a file", "use relative hrefs"):
+            path = (self.folder / asset.href).resolve()
+        if "://" in asset.href or self.folder.resolve() not in path.parents:
             problem = f"asset {name!r} lies outside its folder"
             raise OrreryError(problem, file=self.folder / ITEM, remedy="use relative hrefs")
         return path
@@ -94,11 +95,14 @@ def read_scene(folder: Path) -> Scene:
         OrreryError: there is none, or it is no STAC item.
     """
     content = read_json(folder / ITEM)
-    try:
-        return Scene(folder, pystac.Item.from_dict(content, migrate=False))
-    except (pystac.STACError, pystac.STACTypeError, KeyError, TypeError, ValueError, AttributeError) as error:
-        problem = f"is no STAC item ({' '.join(str(error).split())})"
-        raise OrreryError(problem, file=folder / ITEM, remedy="make the scene again") from error
+    with reading(folder / ITEM, "a STAC item", "make the scene again"):
+        try:
+            item = pystac.Item.from_dict(content, migrate=False)
+        except (pystac.STACError, pystac.STACTypeError) as error:
+            raise ValueError(str(error)) from error
+        if not isinstance(item.id, str) or not isinstance(item.properties, dict):
+            raise TypeError("its id is no text, or its properties are no mapping")
+        return Scene(folder, item)
 
 
 def list_scenes(root: Path) -> list[Scene]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from orrery.errors import OrreryError
-from orrery.files import read_json
+from orrery.files import read_json, reading
 from orrery.raster.io import Source
 
 SunTrueNorth = tuple[float, float]
@@ -26,8 +26,10 @@ def read_sidecar(image: Path) -> Mapping[str, Any]:
     if folder.exists():
         content = read_json(folder)
         assets = content.get("assets", {}) if isinstance(content, dict) else {}
-        hrefs = [asset.get("href", "") for asset in assets.values() if isinstance(asset, dict)]
-        if image.name in [Path(href).name for href in hrefs]:
+        with reading(folder, "a STAC item", "make the scene again"):
+            hrefs = [asset.get("href", "") for asset in assets.values() if isinstance(asset, dict)]
+            names = [Path(href).name for href in hrefs]
+        if image.name in names:
             return _properties(content, folder)
     return {}
 

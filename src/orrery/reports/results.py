@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from orrery.errors import OrreryError
-from orrery.files import read_json
+from orrery.files import read_as, read_json, read_text_of
 from orrery.systems.base import SystemSection, Workspace
 from orrery.tables import Row, gathered
 
@@ -75,8 +75,8 @@ def read_results(work: Workspace, section: SystemSection) -> Results:
         gathered(work, section),
         rows,
         _preface(work.reports / "tables.md"),
-        read_json(work.gate_verdict),
-        read_json(verdict) if verdict.exists() else None,
+        read_as(work.gate_verdict, dict[str, Any], "a verdict of the gate"),
+        read_as(verdict, dict[str, Any], "a verdict of `promote`") if verdict.exists() else None,
         tuple(_trainings(work, section)),
     )
 
@@ -94,7 +94,7 @@ def _trainings(work: Workspace, section: SystemSection) -> list[Training]:
     for variant in section.variants:
         runs = [work.model(variant) / "run.json", *sorted(work.model(variant).glob("seed-*/run.json"))]
         found += [
-            Training(variant, number, str(read_json(path)["run_id"]))
+            Training(variant, number, read_text_of(path, "run_id"))
             for number, path in enumerate(runs)
             if path.exists()
         ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orrery.files import read_json, replacing, write_json
+from orrery.files import read_text_of, replacing, write_json
 from orrery.params import load_params
 from orrery.stages.trained import load_trained, replicas
 from orrery.systems.base import Workspace, get_section, get_system
@@ -27,5 +27,5 @@ def run(system: str, variant: str) -> None:
         ]
         write_json(temporary / "metrics.json", {**judged[0], "replicas": judged[1:]})
     for number, metrics in zip(numbers, judged, strict=True):
-        run_id = read_json(work.model(variant, number) / "run.json")["run_id"]
+        run_id = read_text_of(work.model(variant, number) / "run.json", "run_id")
         log_evaluation(run_id, metrics, None if number else work.report(variant))

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from orrery.files import read_json, write_json, write_text
+from orrery.files import read_as, read_json, read_text_of, reading, write_json, write_text
 from orrery.params import Params, load_params
 from orrery.stages.trained import load_network, load_recipe
 from orrery.systems.base import Workspace, get_section, get_system
@@ -24,7 +24,7 @@ def run(system: str, variant: str) -> None:
     params, work = load_params(), Workspace(system)
     section, owner = get_section(params, system), get_system(system)
     network = load_network(owner, section, variant, work)
-    run_id = read_json(work.model(variant) / "run.json")["run_id"]
+    run_id = read_text_of(work.model(variant) / "run.json", "run_id")
     with TemporaryDirectory() as folder:
         evidence = Path(folder) / "evidence"
         _gather(evidence, work, variant, owner.summary, owner.limits, params)
@@ -44,27 +44,30 @@ def _gather(
     shutil.copytree(work.report(variant), out)
     shutil.copy(work.reports / "tables.json", out)
     shutil.copytree(work.reports / "pictures", out / "pictures")
-    verdict = read_json(work.gate_verdict)
+    verdict = read_as(work.gate_verdict, dict[str, Any], "a verdict of the gate", "run the gate again")
     write_json(out / "gate.json", verdict)
     tags = run_tags(work.system, variant, params.digest(), checkout_root())
-    run = read_json(work.model(variant) / "run.json") | {"seed": str(params.seed), "scale": params.scale}
+    told = read_as(work.model(variant) / "run.json", dict[str, Any], "the facts of a training")
+    run = told | {"seed": str(params.seed), "scale": params.scale}
     card = model_card(
         system=work.system,
         variant=variant,
         summary=summary,
         run={name: str(value) for name, value in run.items()},
         data={name: value for name, value in tags.items() if name.startswith(("data.", "git."))},
-        metrics=_by_scene(read_json(work.report(variant) / "metrics.json")),
+        metrics=_by_scene(work.report(variant) / "metrics.json"),
         gate=verdict,
         limits=limits,
     )
     write_text(out / "model_card.md", card)
 
 
-def _by_scene(metrics: dict[str, Any]) -> dict[str, dict[str, float]]:
+def _by_scene(path: Path) -> dict[str, dict[str, float]]:
     """The numbers of every test scene."""
-    return {
-        scene: {name: value for name, value in row.items() if isinstance(value, float)}
-        for scene, row in metrics["scenes"].items()
-        if row["set"] == "test"
-    }
+    metrics = read_json(path)
+    with reading(path, "an evaluation", "run evaluate again"):
+        return {
+            scene: {name: value for name, value in row.items() if isinstance(value, float)}
+            for scene, row in metrics["scenes"].items()
+            if row["set"] == "test"
+        }

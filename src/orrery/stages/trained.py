@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from orrery.errors import OrreryError
-from orrery.files import read_json
+from orrery.files import read_as, reading
 from orrery.params import Section
-from orrery.systems.base import System, Trained, Workspace
+from orrery.systems.base import RECIPE, RETRAIN, System, Trained, Workspace
 
 
 def load_network(
@@ -23,22 +21,14 @@ def load_network(
         OrreryError: the weights are missing, damaged, or of another network than params.yaml describes.
     """
     weights, network = work.model(variant, replica) / "weights.safetensors", system.network(section, variant)
-    try:
+    with reading(weights, f"a file with the weights of {variant}", RETRAIN):
         network.load_state_dict(load_file(weights))
-    except (FileNotFoundError, SafetensorError, RuntimeError) as error:
-        problem = " ".join(str(error).split())[:200]
-        raise OrreryError(
-            f"does not hold the weights of {variant} ({problem})",
-            file=weights,
-            remedy="run the train stage again",
-        ) from error
     return network.eval()
 
 
 def load_recipe(variant: str, work: Workspace, replica: int = 0) -> dict[str, Any]:
     """What goes with the weights."""
-    recipe: dict[str, Any] = read_json(work.model(variant, replica) / "recipe.json")
-    return recipe
+    return read_as(work.model(variant, replica) / RECIPE, dict[str, Any], "a recipe", RETRAIN)
 
 
 def load_trained(

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import pytorch_lightning as pl
     from torch import Tensor, nn
 
+RECIPE = Path("recipe.json")  # beside the weights
+RETRAIN = "run the train stage again, or register the model again"
 GROUP = "orrery.systems"
 # Folder beside a variant's pictures with one folder a scene: bare PNGs of its ground (`figures.bare`), what went in first, what
 # came out second. The report lays them over each other.

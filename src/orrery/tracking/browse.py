@@ -18,7 +18,7 @@ from mlflow.tracking import MlflowClient
 
 from orrery.errors import OrreryError
 from orrery.figures import save
-from orrery.files import read_json
+from orrery.files import read_text_of
 from orrery.tracking.store import connect
 
 SHORT = 8  # characters of an id that are shown
@@ -138,7 +138,7 @@ def _written_by(path: Path) -> str:
     folder = path if path.is_dir() else path.parent
     for name in (WEIGHTS, BEGUN):
         if (folder / name).exists():
-            return str(read_json(folder / name)["run_id"])
+            return read_text_of(folder / name, "run_id")
     raise OrreryError(
         "was written by no training", file=path, remedy=f"name a folder with {WEIGHTS} or {BEGUN}"
     )
@@ -148,7 +148,7 @@ def weights_of(root: Path, run: Run) -> list[str]:
     """Where what a run has trained lies: folders under models/ and versions of the registry."""
     ids = {run.info.run_id, run.data.tags.get(IMPORTED)}
     files = sorted((root / "models").glob(f"*/**/{WEIGHTS}"))
-    folders = [str(file.parent.relative_to(root)) for file in files if read_json(file)["run_id"] in ids]
+    folders = [str(file.parent.relative_to(root)) for file in files if read_text_of(file, "run_id") in ids]
     versions = connect(root).search_model_versions(f"run_id = '{run.info.run_id}'")
     return folders + [f"{version.name} version {version.version}" for version in versions]
 

@@ -16,7 +16,7 @@ from mlflow.entities import Metric, Param, Run, RunTag, ViewType
 from mlflow.tracking import MlflowClient
 
 from orrery.errors import OrreryError
-from orrery.files import replacing
+from orrery.files import reading, replacing
 from orrery.tracking.browse import IMPORTED
 from orrery.tracking.root import locked
 from orrery.tracking.store import bootstrap, connect
@@ -116,17 +116,13 @@ def read_bundle(bundle: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
         OrreryError: see `import_run`.
     """
     remedy = "export the run again, and copy the file whole"
-    try:
-        with zipfile.ZipFile(bundle) as archive:
-            names = archive.namelist()
-            if sum(entry.file_size for entry in archive.infolist()) > MAX_BYTES:
-                raise ValueError(f"it would unpack to more than {MAX_BYTES / 2**30:.0f} GiB")
-            contents = {name: archive.read(name) for name in names}
-            told = json.loads(contents.pop(MANIFEST))
-            files = told["files"]
-    except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError, EOFError, NotImplementedError, RuntimeError) as error:  # fmt: skip
-        problem = f"is no exported run ({type(error).__name__}: {error})"
-        raise OrreryError(problem, file=bundle, remedy=remedy) from error
+    with reading(bundle, "an exported run", remedy), zipfile.ZipFile(bundle) as archive:
+        names = archive.namelist()
+        if sum(entry.file_size for entry in archive.infolist()) > MAX_BYTES:
+            raise ValueError(f"it would unpack to more than {MAX_BYTES / 2**30:.0f} GiB")
+        contents = {name: archive.read(name) for name in names}
+        told = json.loads(contents.pop(MANIFEST))
+        files = dict(told["files"])
     if told.get("schema") != SCHEMA:
         raise OrreryError(f"is of schema {told.get('schema')!r}, this version reads {SCHEMA}", file=bundle, remedy="export it with this version")  # fmt: skip
     for name in contents:

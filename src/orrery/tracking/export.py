@@ -19,9 +19,12 @@ from torch import Tensor, nn
 from torch.export.passes import move_to_device_pass
 
 from orrery.errors import OrreryError
+from orrery.files import reading
+from orrery.params import parse_yaml
 from orrery.seeds import stream
 
-ARCHIVE = "data/model.pt2"
+ARCHIVE, MLMODEL = "data/model.pt2", "MLmodel"
+REMEDY = "register the model again"
 TOLERANCE = 1e-4  # of the largest output: the exported graph may sum in another order
 STRIDE_PX = 32  # networks may halve the resolution five times
 
@@ -141,19 +144,32 @@ def load_export(folder: Path, device: torch.device) -> ExportedNetwork:
     """
     archive = folder / ARCHIVE
     if not archive.exists() or (folder / "data" / "model.pth").exists():
-        raise OrreryError(
-            "is not a .pt2 model; pickled models are not loaded",
-            file=folder,
-            remedy="register the model again",
-        )
+        raise OrreryError("is not a .pt2 model; pickled models are not loaded", file=folder, remedy=REMEDY)
+    with reading(folder / MLMODEL, "the description of a model", REMEDY):
+        channels = _channels(folder)
+    with reading(archive, "a sound .pt2 model", REMEDY):
+        with zipfile.ZipFile(archive) as whole:
+            if damaged := whole.testzip():  # torch compares no check sums
+                raise ValueError(f"{damaged} does not fit its check sum")
+        return ExportedNetwork(_graph(folder, device), channels, device)
+
+
+def _channels(folder: Path) -> int:
+    """Of the input, as the model's signature tells."""
+    told = parse_yaml((folder / MLMODEL).read_text(encoding="utf-8"))
+    try:
+        signature = ModelSignature.from_dict(told["signature"])
+    except MlflowException as error:
+        raise ValueError(str(error)) from error
+    return int(signature.inputs.inputs[0].shape[1])
+
+
+def _graph(folder: Path, device: torch.device) -> Any:
+    """The graph on a device."""
     try:
         module = mlflow.pytorch.load_model(str(folder))  # refuses pickled objects; see tracking/__init__.py
         if device.type != "cpu":
-            module = move_to_device_pass(torch.export.load(archive), device).module()
-    except (MlflowException, RuntimeError, zipfile.BadZipFile) as error:
-        problem = " ".join(str(error).split())[:200]
-        raise OrreryError(
-            f"cannot be loaded ({problem})", file=archive, remedy="register the model again"
-        ) from error
-    signature = mlflow.models.get_model_info(str(folder)).signature
-    return ExportedNetwork(module, int(signature.inputs.inputs[0].shape[1]), device)
+            module = move_to_device_pass(torch.export.load(folder / ARCHIVE), device).module()
+    except (MlflowException, AssertionError) as error:
+        raise ValueError(str(error)) from error
+    return module

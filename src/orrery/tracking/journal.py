@@ -10,11 +10,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Literal
 
 from mlflow.tracking import MlflowClient
+from pydantic import TypeAdapter
 
+from orrery.files import reading
 from orrery.tracking.registry import aliases
+from orrery.tracking.root import DATABASE
 
 EVENT = "promotion.event."
 REASONS_KEPT, REASON_CHARACTERS = 10, 200  # MLflow keeps 5000 characters a tag; the verdict holds all of it
@@ -57,7 +61,12 @@ def events(client: MlflowClient, system: str) -> list[Event]:
     """All events of a registered model, oldest first."""
     known = client.search_registered_models(f"name = '{system}'")
     tags: Mapping[str, str] = known[0].tags if known else {}
-    return [Event(**json.loads(tags[key])) for key in sorted(tags) if key.startswith(EVENT)]
+    return [_event(key, tags[key]) for key in sorted(tags) if key.startswith(EVENT)]
+
+
+def _event(key: str, text: str) -> Event:
+    with reading(Path(DATABASE), f"a registry whose tag {key} is an event", "restore the database"):
+        return TypeAdapter(Event).validate_json(text)
 
 
 def append(

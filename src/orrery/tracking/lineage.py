@@ -12,11 +12,12 @@ from typing import Literal
 import rasterio
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
+from pydantic import TypeAdapter
 from rasterio.errors import RasterioError
 
 import orrery
 from orrery.errors import OrreryError
-from orrery.files import sha256
+from orrery.files import reading, sha256
 from orrery.tracking.provenance import UNKNOWN, git, git_commit, git_dirty, parse_pointer
 from orrery.tracking.registry import LoadedModel
 from orrery.tracking.root import checkout_root, project_root
@@ -123,8 +124,19 @@ def trace(product: Path, *, root: Path | None = None) -> Lineage:
     links.append(_code("trained by commit", tags["trained_commit"], tags["trained_dirty"], root))
     links.append(_data(tags, root))
     links.append(_scenes(tags["data_md5"], root))
-    links += [_source(item, product) for item in json.loads(tags["sources"])]
+    links += [_source(item, product) for item in _sources(tags["sources"], product)]
     return Lineage(product, links)
+
+
+def _sources(text: str, product: Path) -> list[dict[str, str]]:
+    """What a product's tag tells of each file that went in."""
+    with reading(
+        product, "a product whose tag sources is a list of files", "make it anew with `orrery predict`"
+    ):
+        found = TypeAdapter(list[dict[str, str]]).validate_json(text)
+        if any(not {"role", "path", "sha256"} <= set(each) for each in found):
+            raise ValueError("lacks role, path or sha256")
+    return found
 
 
 def read_tags(product: Path) -> dict[str, str]:
@@ -232,7 +244,8 @@ def _scenes(md5: str, root: Path) -> Link:
     for cache in CACHES:
         listing = root / cache / md5[:2] / md5[2:]
         if listing.exists():
-            files = [Path(entry["relpath"]) for entry in json.loads(listing.read_text(encoding="utf-8"))]
+            with reading(listing, "DVC's list of files", "run `dvc fetch data.dvc`"):
+                files = [Path(entry["relpath"]) for entry in json.loads(listing.read_text(encoding="utf-8"))]
             scenes = sorted({file.parent.as_posix() for file in files})
             return Link("data holds", f"{len(scenes)} scenes, {len(files)} files: {', '.join(scenes)}", "ok")
     return Link(

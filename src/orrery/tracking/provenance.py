@@ -6,18 +6,17 @@ import hashlib
 import json
 import os
 import platform
+import re
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 import orrery
-from orrery.errors import OrreryError
-from orrery.files import sha256
+from orrery.files import reading, sha256
+from orrery.params import parse_yaml
 
 UNKNOWN = "unknown"
+MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
 PACKAGES = ("torch", "pytorch-lightning", "mlflow", "numpy", "rasterio", "dvc")
 DVC_VARIABLES = {"DVC_STAGE": "dvc.stage", "DVC_EXP_NAME": "dvc.experiment"}
 
@@ -60,7 +59,9 @@ def tracked_md5(pointer: Path) -> str:
     """
     if not pointer.exists():
         return UNKNOWN
-    return parse_pointer(pointer.read_text(encoding="utf-8"), pointer)
+    with reading(pointer, "a .dvc file", "restore it from git"):
+        text = pointer.read_text(encoding="utf-8")
+    return parse_pointer(text, pointer)
 
 
 def parse_pointer(text: str, file: Path) -> str:
@@ -69,10 +70,11 @@ def parse_pointer(text: str, file: Path) -> str:
     Raises:
         OrreryError: the text is not that of a .dvc file.
     """
-    try:
-        return str(YAML(typ="safe", pure=True).load(text)["outs"][0]["md5"])
-    except (YAMLError, KeyError, IndexError, TypeError) as error:
-        raise OrreryError("is not a .dvc file", file=file, remedy="restore it from git") from error
+    with reading(file, "a .dvc file", "restore it from git"):
+        md5 = str(parse_yaml(text)["outs"][0]["md5"])
+        if not MD5.fullmatch(md5):
+            raise ValueError(f"{md5[:80]!r} is no md5")
+        return md5
 
 
 def content_md5(path: Path) -> str:

@@ -255,7 +255,7 @@ def _verified(version: ModelVersion) -> Path:
     """The folder of a version whose network and recipe are what was registered."""
     folder = artifacts(version)
     for tag, name in USED.items():
-        if not (folder / name).exists():
+        if not (folder / name).is_file():
             problem = "does not exist; only .pt2 models with a recipe are loaded, never pickles"
             raise OrreryError(problem, file=folder / name, remedy="register the model again")
         if sha256(folder / name) != version.tags.get(tag):

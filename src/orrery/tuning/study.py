@@ -20,6 +20,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import FrozenTrial, TrialState
 
 from orrery.errors import OrreryError
+from orrery.files import reading
 from orrery.seeds import derive
 from orrery.tracking.root import is_locked, locked
 from orrery.tuning.params import TuneParams
@@ -41,11 +42,9 @@ def open_storage(url: str | None, folder: Path) -> BaseStorage:
     if url is None:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / JOURNAL
-        _mend(path)
-        try:
+        with reading(path, "the journal of a study", "restore it, or delete it to search afresh"):
+            _mend(path)
             return JournalStorage(JournalFileBackend(str(path)))
-        except (ValueError, KeyError) as error:  # lines that are JSON, but no study's
-            raise _damaged(path, error) from error
     try:
         return RDBStorage(url)
     except Exception as error:  # of SQLAlchemy, of the driver, of Optuna's schema
@@ -60,7 +59,7 @@ def _mend(path: Path) -> None:
     """Cut off the half line of a worker that was killed while writing: what is appended to it would be lost with it.
 
     Raises:
-        OrreryError: another line is no JSON.
+        ValueError: another line is no JSON.
     """
     if not path.exists():
         return
@@ -73,18 +72,8 @@ def _mend(path: Path) -> None:
             json.loads(line)
         if whole != content:
             os.truncate(path, len(whole))
-    except ValueError as error:
-        raise _damaged(path, error) from error
     finally:
         lock.release()
-
-
-def _damaged(path: Path, error: Exception) -> OrreryError:
-    return OrreryError(
-        f"is no journal of a study ({type(error).__name__}: {error})",
-        file=path,
-        remedy="restore it, or delete it to search afresh",
-    )
 
 
 def open_study(storage: BaseStorage, name: str, options: TuneParams, now: Setting) -> optuna.Study:

@@ -14,7 +14,7 @@ import optuna
 import pytorch_lightning as pl
 
 from orrery.errors import OrreryError
-from orrery.files import read_json, remove, write_json
+from orrery.files import read_as, read_text_of, remove, write_json
 from orrery.params import Params, validate
 from orrery.systems.base import System, SystemSection, Trained, Workspace
 from orrery.tracking.runs import training_run
@@ -75,9 +75,8 @@ def scored(
     work = TuningWorkspace(owner.name, name=key)
     done, state = folder(work) / "scores" / f"{key}.json", work.scratch(variant) / "training.json"
     if done.exists():
-        kept: Scores = read_json(done)
-        return kept
-    begun = read_json(state)["run_id"] if state.exists() else None
+        return read_as(done, Scores, "a file of scores", "delete it to judge again")
+    begun = read_text_of(state, "run_id") if state.exists() else None
     pruned: optuna.TrialPruned | None = None
     with training_run(
         owner.name, variant, params, run_id=begun, data=work.patches, replica=replica, tags=tags

@@ -94,7 +94,7 @@ VALID = "name: a\nbody: mars\nsource: b\nkinds: {ctx: {host: MRO, instrument: CT
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("scenes: [", "is no YAML"),
+        ("scenes: [", "is not YAML"),
         ("scenes: []\nother: 1", "other: Extra inputs"),
         ("scenes: [{scene: ../a, site: j, products: {}}]", r"scenes\.0\.scene: String should match"),
         (

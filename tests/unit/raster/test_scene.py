@@ -100,8 +100,8 @@ def _edited(folder, **properties):
     [
         (None, 40, "tells no sun direction; add view:sun_azimuth"),
         ("east", 40, "tells no sun direction"),
-        (float("nan"), 40, "sun at azimuth nan"),
-        (90, float("nan"), "elevation nan degrees; give"),
+        ("nan", 40, "sun at azimuth nan"),
+        (90, "nan", "elevation nan degrees; give"),
         (90, -3, "elevation -3.0 degrees; give a finite azimuth and an elevation above the horizon"),
         (90, 0, "elevation 0.0"),
         (90, 91, "elevation 91.0"),
@@ -114,7 +114,10 @@ def test_impossible_suns_name_the_item(tmp_path, azimuth, elevation, complaint):
     assert str(caught.value).startswith(str(tmp_path / "a" / ITEM))
 
 
-def test_assets_stay_in_their_folder(tmp_path):
-    write_scene(tmp_path / "a", "a", {"image_l": "../b.tif"}, lunar_grid(), (1, 1), {}, WHEN)
+@pytest.mark.parametrize(
+    "href", ["../b.tif", "/etc/passwd", "a/../../b.tif", "file:///etc/passwd", "https://example.org/b.tif"]
+)
+def test_assets_stay_in_their_folder(tmp_path, href):
+    write_scene(tmp_path / "a", "a", {"image_l": href}, lunar_grid(), (1, 1), {}, WHEN)
     with pytest.raises(OrreryError, match="'image_l' lies outside its folder; use relative hrefs"):
         read_scene(tmp_path / "a").asset("image_l")

@@ -127,8 +127,8 @@ WEIGHTS = "artifacts/model/weights.safetensors"
         ({"artifacts/../../escaped.txt": b"x"}, {}, "which leads out of it"),
         ({"/escaped.txt": b"x"}, {}, "which leads out of it"),
         ({"artifacts\\..\\escaped.txt": b"x"}, {}, "which leads out of it"),
-        ({"manifest.json": b"not json"}, {}, "is no exported run"),
-        ({"manifest.json": None}, {}, "is no exported run"),
+        ({"manifest.json": b"not json"}, {}, "is not an exported run"),
+        ({"manifest.json": None}, {}, "is not an exported run"),
         ({}, {"schema": 99}, "is of schema 99"),
         ({}, {"metrics": {"loss": [["one", 2, 3]]}}, "manifest.json: could not convert"),
         ({}, {"params": None}, "manifest.json"),
@@ -151,9 +151,9 @@ def test_truncated_and_foreign_files(exported: tuple[str, Path], elsewhere: Path
     for size in (0, 10, len(content) // 2, len(content) - 1):
         cut = tmp_path / "cut.zip"
         cut.write_bytes(content[:size])
-        with pytest.raises(OrreryError, match=r"cut\.zip: is no exported run"):
+        with pytest.raises(OrreryError, match=r"cut\.zip: is not an exported run"):
             import_run(elsewhere, cut)
-    with pytest.raises(OrreryError, match="is no exported run"):
+    with pytest.raises(OrreryError, match=r"nothing\.zip: does not exist"):
         import_run(elsewhere, tmp_path / "nothing.zip")
 
 

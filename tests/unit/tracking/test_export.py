@@ -112,7 +112,7 @@ def test_an_archive_with_a_pickle_is_refused_before_it_runs(deep: Path, tmp_path
         for name in source.namelist():
             sample = name.endswith("sample_inputs/model.pt")
             target.writestr(name, pickle.dumps(Bomb(struck)) if sample else source.read(name))
-    with pytest.raises(OrreryError, match=r"model\.pt2: cannot be loaded .*pickle"):
+    with pytest.raises(OrreryError, match=r"model\.pt2: is not a sound .* model .*pickle"):
         load_export(model, CPU)
     assert not struck.exists()
 
@@ -123,5 +123,5 @@ def test_a_truncated_archive_is_refused(deep: Path, tmp_path: Path) -> None:
     (tmp_path / "MLmodel").write_bytes((deep / "MLmodel").read_bytes())
     whole = (deep / "data/model.pt2").read_bytes()
     (tmp_path / "data/model.pt2").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(OrreryError, match=r"model\.pt2: cannot be loaded"):
+    with pytest.raises(OrreryError, match=r"model\.pt2: is not a sound"):
         load_export(tmp_path, CPU)

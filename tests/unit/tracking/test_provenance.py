@@ -77,7 +77,7 @@ def test_the_digest_of_data_is_the_one_that_dvc_records(tmp_path: Path) -> None:
 def test_pointers_that_are_absent_or_damaged(tmp_path: Path) -> None:
     assert tracked_md5(tmp_path / "data.dvc") == UNKNOWN
     (tmp_path / "data.dvc").write_text("outs: []\n")
-    with pytest.raises(OrreryError, match=r"data\.dvc: is not a \.dvc file; restore it from git"):
+    with pytest.raises(OrreryError, match=r"data\.dvc: is not a \.dvc file .*; restore it from git"):
         tracked_md5(tmp_path / "data.dvc")
 
 

@@ -75,4 +75,7 @@ class SmoothField:
     def from_dict(cls, content: Mapping[str, Any]) -> SmoothField:
         """The inverse of `to_dict`."""
         dx_m, dy_m = (np.asarray(content[name], float) for name in ("dx_m", "dy_m"))
-        return cls(content["left_m"], content["top_m"], content["spacing_m"], dx_m, dy_m)
+        left_m, top_m, spacing_m = (float(content[name]) for name in ("left_m", "top_m", "spacing_m"))
+        if dx_m.ndim != 2 or dx_m.shape != dy_m.shape or not spacing_m > 0:
+            raise ValueError("a field whose parts do not fit")
+        return cls(left_m, top_m, spacing_m, dx_m, dy_m)

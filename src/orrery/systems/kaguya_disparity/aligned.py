@@ -8,11 +8,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from orrery.errors import OrreryError
-from orrery.files import read_json, replacing, write_json
+from orrery.files import read_as, reading, replacing, write_json
 from orrery.raster.scene import Scene
 from orrery.systems.kaguya_disparity.conditions import Condition
 
@@ -22,9 +21,21 @@ Array = NDArray[np.float32]
 # matches left out); of a twin `true` (px); under the first condition the planes of the linear model. All (H, W), finite.
 Planes = dict[str, Array]
 SCENE = "scene.json"
+REMEDY = "run the align stage again"
+NEEDED = {"left", "right", "disparity", "residual", "valid"}
 STORED: dict[str, type[np.generic]] = {
     "left": np.uint16, "valid": np.uint8, "matched": np.uint8, "residual": np.float16
 }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Description:
+    """What `scene.json` holds; see `AlignedPair`."""
+
+    id: str
+    site: str
+    kind: str
+    conditions: tuple[Condition, ...]
 
 
 @dataclass(frozen=True)
@@ -52,12 +63,13 @@ class AlignedPair:
             OrreryError: the file is missing or damaged.
         """
         path = self.folder / f"{condition.key}.safetensors"
-        try:
-            with safe_open(path, "numpy") as file:
-                return {name: file.get_tensor(name).astype(np.float32) for name in file.keys()}  # noqa: SIM118
-        except (OSError, SafetensorError) as error:
-            problem = f"cannot be read ({' '.join(str(error).split())})"
-            raise OrreryError(problem, file=path, remedy="run the align stage again") from error
+        with reading(path, "a file of planes", REMEDY), safe_open(path, "numpy") as file:
+            planes = {name: file.get_tensor(name).astype(np.float32) for name in file.keys()}  # noqa: SIM118
+            if lacking := sorted(NEEDED - set(planes)):
+                raise ValueError(f"lacks {', '.join(lacking)}")
+            if len({plane.shape for plane in planes.values()}) > 1:
+                raise ValueError("its planes differ in size")
+        return planes
 
 
 def write_aligned(folder: Path, scene: Scene, found: Sequence[tuple[Condition, Planes]]) -> None:
@@ -88,9 +100,8 @@ def load_aligned(folder: Path) -> AlignedPair:
     Raises:
         OrreryError: its description is missing or damaged.
     """
-    told = read_json(folder / SCENE)
-    conditions = tuple(Condition(**condition) for condition in told["conditions"])
-    return AlignedPair(folder, told["id"], told["site"], told["kind"], conditions)
+    told = read_as(folder / SCENE, Description, "the description of a scene", REMEDY)
+    return AlignedPair(folder, **vars(told))
 
 
 def list_aligned(root: Path) -> list[AlignedPair]:

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from safetensors import safe_open
 
 from orrery.systems.kaguya_disparity.data import PatchDataset
 from orrery.systems.kaguya_disparity.model import DisparityModel
@@ -25,12 +24,8 @@ def calibrated(model: DisparityModel, patches: Path) -> DisparityModel:
     ratios: list[np.ndarray] = []
     inner = np.s_[BORDER_PX:-BORDER_PX, BORDER_PX:-BORDER_PX]
     for number in np.linspace(0, len(data) - 1, min(MOST_PATCHES, len(data))).astype(int):
-        row, condition = data.index.iloc[number], data.condition(number)
-        with safe_open(data.root / row["shard"], "pt") as shard:
-            features, residual, valid = (
-                shard.get_slice(name)[row["position"]] for name in ("features", "residual", "valid")
-            )
-        found = model.from_features(features.float(), condition)
+        features, residual, valid = data.planes(number)
+        found = model.from_features(features.float(), data.condition(number))
         if found.sigma_px is None:
             return model
         error = np.abs(found.mean_px - residual.float().numpy()) / np.maximum(found.sigma_px, 1e-6)

@@ -20,11 +20,18 @@ class Condition:
         table: its name.
         step: geometric mean of its 64 steps, counts.
         mean_count: of the pair, in the counts that the table acts on.
+
+    Raises:
+        ValueError: a number that is not above 0 and finite.
     """
 
     table: str
     step: float
     mean_count: float
+
+    def __post_init__(self) -> None:
+        if not (0 < self.step < math.inf and 0 < self.mean_count < math.inf):
+            raise ValueError(f"step {self.step} and mean count {self.mean_count} are not both above 0")
 
     @classmethod
     def of(cls, table: QuantisationTable, mean_count: float) -> Condition:

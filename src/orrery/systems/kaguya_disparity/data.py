@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytorch_lightning as pl
 import torch
-from safetensors import safe_open
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -18,8 +16,10 @@ from orrery.systems.kaguya_disparity.conditions import Condition
 from orrery.systems.kaguya_disparity.model import inputs
 from orrery.systems.kaguya_disparity.params import VariantParams
 from orrery.systems.kaguya_disparity.scaling import scaling_of
+from orrery.systems.shards import open_patch, read_index
 
 Batch = dict[str, Tensor]
+COLUMNS = ("split", "standard", "table", "step", "mean_count")
 LARGEST_TARGET = 6.0  # standard deviations; what lies beyond is a false match that passed
 
 
@@ -36,7 +36,7 @@ class PatchDataset(Dataset[Batch]):
     """
 
     def __init__(self, root: Path, subset: str, variant: VariantParams) -> None:
-        index = pd.read_parquet(root / "index.parquet")
+        index = read_index(root, COLUMNS)
         split = variant.split if subset == "train" else "pair"
         wanted = (index["split"] == split) & (index["set"] == subset)
         if not variant.conditioned:
@@ -51,11 +51,8 @@ class PatchDataset(Dataset[Batch]):
         return len(self.index)
 
     def __getitem__(self, number: int) -> Batch:
-        row, condition = self.index.iloc[number], self.condition(number)
-        with safe_open(self.root / row["shard"], "pt") as shard:
-            features, residual, valid = (
-                shard.get_slice(name)[row["position"]] for name in ("features", "residual", "valid")
-            )
+        features, residual, valid = self.planes(number)
+        condition = self.condition(number)
         score = residual.float() / self.scaling.of(condition) - self.scaling.mean
         return {
             "inputs": inputs(features.float(), condition, self.variant),
@@ -63,6 +60,11 @@ class PatchDataset(Dataset[Batch]):
             "valid": valid[None].float(),
             "scale": torch.full((1, 1, 1), self.scaling.of(condition)),
         }
+
+    def planes(self, number: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Features, residual and validity of a patch, as they are stored."""
+        with open_patch(self.root, self.index.iloc[number], "pt") as (plane, _):
+            return plane("features"), plane("residual"), plane("valid")
 
     def condition(self, number: int) -> Condition:
         """How a patch was compressed."""

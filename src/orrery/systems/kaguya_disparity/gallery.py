@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from orrery.figures import colour, gray, save
+from orrery.files import reading
 from orrery.systems.base import Workspace
 from orrery.systems.kaguya_disparity.aligned import list_aligned
 from orrery.systems.kaguya_disparity.baselines import Filter
@@ -24,12 +25,18 @@ SCENES = 3
 FILTERS = ("low-pass", "linear")
 
 
+def _examples(path: Path) -> dict[str, Array]:
+    """Estimates of an evaluated variant, by scene."""
+    with reading(path, "a file of examples", "run evaluate again"):
+        return dict(load_file(path))
+
+
 def gallery(work: Workspace, section: KaguyaParams, filters: Sequence[Filter], path: Path) -> None:
     """A column a scene, a row a method, all residuals of a scene in one range of colours."""
     tests = [s for s in list_aligned(work.aligned) if split_of(s.id, section.split) == "test"]
     scenes = tests[:: max(1, len(tests) // SCENES)][:SCENES]
     examples = {variant: work.report(variant) / EXAMPLES for variant in section.variants}
-    estimates = {name: load_file(file) for name, file in examples.items() if file.exists()}
+    estimates = {name: _examples(file) for name, file in examples.items() if file.exists()}
     shown = [each for each in filters if each.name in FILTERS]
     rows = 2 + len(shown) + len(estimates)
     figure = Figure(figsize=(4.2 * len(scenes), 3.4 * rows), layout="constrained")

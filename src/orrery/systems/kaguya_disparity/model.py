@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 from torch import Tensor
 from torch.nn import functional
 
+from orrery.files import reading
 from orrery.seeds import derive
+from orrery.systems.base import RECIPE, RETRAIN
 from orrery.systems.kaguya_disparity import diffusion
 from orrery.systems.kaguya_disparity.conditions import Condition
 from orrery.systems.kaguya_disparity.features import FEATURES, REACH_PX, features
@@ -85,15 +88,20 @@ class DisparityModel:
 
     @classmethod
     def from_recipe(cls, recipe: Mapping[str, Any], network: Callable[[Tensor], Tensor]) -> DisparityModel:
-        """Join a recipe and a loaded network."""
-        return cls(
-            recipe["name"],
-            network,
-            VariantParams.model_validate(recipe["variant"]),
-            Scaling(**recipe["scaling"]),
-            float(recipe["sigma_scale"]),
-            recipe["test_patches"],
-        )
+        """Join a recipe and a loaded network.
+
+        Raises:
+            OrreryError: the recipe is damaged.
+        """
+        with reading(RECIPE, "the recipe of a model of kaguya-disparity", RETRAIN):
+            return cls(
+                str(recipe["name"]),
+                network,
+                VariantParams.model_validate(recipe["variant"]),
+                TypeAdapter(Scaling).validate_python(recipe["scaling"]),
+                float(recipe["sigma_scale"]),
+                TypeAdapter(dict[str, list[list[int]]]).validate_python(recipe["test_patches"]),
+            )
 
     def with_sampling(self, **options: Any) -> DisparityModel:
         """The same model with another sampler, number of calls or of samples."""

@@ -20,6 +20,7 @@ from orrery.systems.kaguya_disparity.conditions import Condition
 from orrery.systems.kaguya_disparity.features import features
 from orrery.systems.kaguya_disparity.params import KaguyaParams, PatchParams
 from orrery.systems.kaguya_disparity.scaling import Scaling, fitted
+from orrery.systems.shards import read_index
 from orrery.systems.split import refuse_shared_ground, split_of
 
 Array = NDArray[np.float32]
@@ -119,7 +120,7 @@ def _drawn_sets(index: pd.DataFrame, params: PatchParams, seed: int) -> pd.DataF
 
 def held_out_patches(patches: Path) -> dict[str, list[list[int]]]:
     """Corners of the test patches of the split `patch`, by scene."""
-    index = pd.read_parquet(patches / "index.parquet")
+    index = read_index(patches, ("split", "scene", "row", "column"))
     kept = index[(index["split"] == "patch") & (index["set"] == "test")]
     return {
         str(scene): [[int(row), int(column)] for row, column in zip(rows["row"], rows["column"], strict=True)]

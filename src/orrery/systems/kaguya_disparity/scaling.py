@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from orrery.files import read_json
+from orrery.files import read_as
 from orrery.systems.kaguya_disparity.conditions import Condition
 
 
@@ -60,4 +60,4 @@ def fitted(conditions: Sequence[Condition], sd_px: Sequence[float], means_px: Se
 
 def scaling_of(root: Path) -> Scaling:
     """What the patch stage found about the training scenes."""
-    return Scaling(**read_json(root / "statistics.json"))
+    return read_as(root / "statistics.json", Scaling, "a power law of residuals", "run the patch stage again")

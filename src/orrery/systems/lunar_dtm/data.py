@@ -5,11 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
-from safetensors import safe_open
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -18,9 +16,11 @@ from orrery.instruments.photometry import Sun
 from orrery.optimisation import SeededBatches
 from orrery.systems.lunar_dtm.features import Planes
 from orrery.systems.lunar_dtm.recipes import Encoded, Recipe
+from orrery.systems.shards import open_patch, read_index
 
 Batch = dict[str, Tensor]
 Array = NDArray[np.float32]
+PLANES = ("brightness", "rendered", "photoclinometry", "coarse", "residual")
 
 
 class PatchDataset(Dataset[Batch]):
@@ -30,7 +30,7 @@ class PatchDataset(Dataset[Batch]):
     """
 
     def __init__(self, root: Path, subset: str, recipe: Recipe) -> None:
-        index = pd.read_parquet(root / "index.parquet")
+        index = read_index(root, ("sun_azimuth_deg", "sun_elevation_deg", "gsd_m"))
         self.index = index[index["set"] == subset].reset_index(drop=True)
         if self.index.empty:
             raise OrreryError(
@@ -47,8 +47,8 @@ class PatchDataset(Dataset[Batch]):
     def item(self, number: int) -> tuple[Batch, Encoded, Array]:
         """A patch as tensors, its encoding (the way back to heights), and its true heights, (H, W) px."""
         row = self.index.iloc[number]
-        with safe_open(self.root / row["shard"], "numpy") as shard:
-            patch = {name: shard.get_slice(name)[row["position"]].astype(np.float32) for name in shard.keys()}  # noqa: SIM118
+        with open_patch(self.root, row) as (plane, _):
+            patch = {name: plane(name).astype(np.float32) for name in PLANES}
         sun = Sun(float(row["sun_azimuth_deg"]), float(row["sun_elevation_deg"]))
         planes = Planes(
             patch["brightness"],

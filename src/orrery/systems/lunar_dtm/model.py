@@ -9,8 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 from torch import Tensor
 
+from orrery.files import reading
+from orrery.systems.base import RECIPE, RETRAIN
 from orrery.systems.lunar_dtm.features import Planes, Tile, make_planes
 from orrery.systems.lunar_dtm.params import VariantParams
 from orrery.systems.lunar_dtm.photoclinometry import Spectra
@@ -58,12 +61,16 @@ class TerrainModel:
 
     @classmethod
     def from_recipe(cls, recipe: dict[str, Any], network: Callable[[Tensor], Tensor] | None) -> TerrainModel:
-        """Join a recipe and a loaded network."""
-        variant = VariantParams.model_validate(recipe["variant"]) if recipe["variant"] else None
-        sigma_px = float("nan") if recipe["sigma_px"] is None else recipe["sigma_px"]
-        return cls(
-            recipe["name"], network, variant, Spectra(**recipe["spectra"]), recipe["sigma_scale"], sigma_px
-        )
+        """Join a recipe and a loaded network.
+
+        Raises:
+            OrreryError: the recipe is damaged.
+        """
+        with reading(RECIPE, "the recipe of a model of lunar-dtm", RETRAIN):
+            variant = VariantParams.model_validate(recipe["variant"]) if recipe["variant"] else None
+            sigma_px = float("nan") if recipe["sigma_px"] is None else float(recipe["sigma_px"])
+            spectra = TypeAdapter(Spectra).validate_python(recipe["spectra"])
+            return cls(str(recipe["name"]), network, variant, spectra, float(recipe["sigma_scale"]), sigma_px)
 
     def predict(self, tiles: Sequence[Tile]) -> list[tuple[Array, Array]]:
         """Heights and 1-sigma, m, each (H, W) as its tile; NaN where the image is invalid."""

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, optimize
 
+from orrery.files import read_as
 from orrery.instruments.photometry import Sun, mcewen_weight
 
 Array = NDArray[np.float32]
@@ -61,6 +63,15 @@ class Spectra:
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers for a recipe file; `Spectra(**d)` reads them back."""
         return asdict(self)
+
+
+def spectra_of(patches: Path) -> Spectra:
+    """What the patch stage found about the training scenes.
+
+    Raises:
+        OrreryError: it is missing or damaged.
+    """
+    return read_as(patches / "spectra.json", Spectra, "a file of spectra", "run the patch stage again")
 
 
 def gain(sun: Sun) -> tuple[float, float]:

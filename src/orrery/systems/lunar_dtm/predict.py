@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from orrery import __version__
 from orrery.errors import OrreryError
-from orrery.files import read_json, sha256, write_json
+from orrery.files import read_json, reading, sha256, write_json
 from orrery.params import Count, Positive, Section
 from orrery.raster.dem import Dem
 from orrery.raster.grid import AffineMap, Grid
@@ -170,8 +170,10 @@ def _aligned(
         path = work / f"alignment-{number}.json"
         if not path.exists():
             write_json(path, {"image": image.path.name, **_registered(image, params, seed)})
-        found.append(read_json(path))
-        aligned.append(image.corrected(AffineMap.from_dict(found[-1]["map"])))
+        told = read_json(path)
+        with reading(path, "an alignment", "delete it to align again"):
+            aligned.append(image.corrected(AffineMap.from_dict(told["map"])))
+        found.append(told)
     return aligned, found
 
 

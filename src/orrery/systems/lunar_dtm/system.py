@@ -89,12 +89,11 @@ class LunarDTM(System[LunarParams]):
         self, task: pl.LightningModule, patches: Path, section: LunarParams, variant: str
     ) -> Mapping[str, Any]:
         """The variant, the spectra, and the 1-sigma calibrated on the validation patches."""
-        from orrery.files import read_json
         from orrery.systems.lunar_dtm.calibration import calibrated
         from orrery.systems.lunar_dtm.model import TerrainModel
-        from orrery.systems.lunar_dtm.photoclinometry import Spectra
+        from orrery.systems.lunar_dtm.photoclinometry import spectra_of
 
-        spectra = Spectra(**read_json(patches / "spectra.json"))
+        spectra = spectra_of(patches)
         model = TerrainModel(variant, task.eval(), section.variants[variant], spectra)
         return calibrated(model, patches).recipe()
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from orrery.files import read_json, replacing, write_json, write_text
+from orrery.files import replacing, write_json, write_text
 from orrery.systems.base import Workspace
 from orrery.systems.lunar_dtm.evaluate import evaluate
 from orrery.systems.lunar_dtm.model import TerrainModel
 from orrery.systems.lunar_dtm.params import LunarParams
-from orrery.systems.lunar_dtm.photoclinometry import Spectra
+from orrery.systems.lunar_dtm.photoclinometry import spectra_of
 from orrery.systems.lunar_dtm.plots import illumination_plot, quality_plot
 from orrery.tables import Pick, Result, Row, gathered, markdown, row_of
 
@@ -47,7 +47,7 @@ def write_tables(work: Workspace, section: LunarParams, commit: str) -> None:
 
 
 def _baseline(name: str, work: Workspace, section: LunarParams) -> dict[str, Any]:
-    spectra = Spectra(**read_json(work.patches / "spectra.json"))
+    spectra = spectra_of(work.patches)
     return evaluate(TerrainModel(name, None, None, spectra), work.aligned, section, None)
 
 

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
-from safetensors import safe_open
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from orrery.errors import OrreryError
-from orrery.files import read_json
+from orrery.files import read_as, read_json, reading
 from orrery.optimisation import SeededBatches
 from orrery.seeds import stream
 from orrery.systems.mars_bands.augment import augmented
@@ -26,21 +25,31 @@ from orrery.systems.mars_bands.normalisation import (
     Normalisation,
     fitted,
     moments,
-    moments_of,
     of_bands,
     statistics_of,
 )
 from orrery.systems.mars_bands.params import VariantParams
 from orrery.systems.mars_bands.spectral import SpectralBasis
 from orrery.systems.mars_bands.tile import HEIGHT_SCALE_M, Statistics
+from orrery.systems.shards import REMEDY, open_patch, read_index
 
 Array = NDArray[np.float32]
 Batch = dict[str, Tensor]
 
 
+@dataclass(frozen=True)
+class WholeScene:
+    """What the patch stage noted of a scene."""
+
+    image: Statistics
+    bands: Moments
+
+
 def normalisation_of(root: Path, variant: VariantParams, kept_nm: list[float]) -> Normalisation:
     """The variant's normalisation with the statistics that the patch stage wrote, for the variant's bands."""
-    statistics = read_json(root / "statistics.json")
+    statistics = read_as(
+        root / "statistics.json", dict[str, dict[str, Any]], "a file of statistics by region", REMEDY
+    )
     if unknown := sorted(set(variant.leave_out) - set(statistics)):
         raise OrreryError(
             f"has no training scene of {', '.join(unknown)}, which a variant leaves out",
@@ -48,14 +57,18 @@ def normalisation_of(root: Path, variant: VariantParams, kept_nm: list[float]) -
             remedy=f"let leave_out name some of {', '.join(sorted(statistics))}",
         )
     of = "coefficients" if variant.bands == "all" else "reflectance"
-    return fitted(variant.normalisation, statistics, places(variant, kept_nm), variant.leave_out, of)
+    with reading(root / "statistics.json", "a file of statistics by region", REMEDY):
+        return fitted(variant.normalisation, statistics, places(variant, kept_nm), variant.leave_out, of)
 
 
 def basis_of(root: Path, variant: VariantParams) -> SpectralBasis | None:
     """The spectral basis that the patch stage fitted, with the variant's number of components; None for single bands."""
     if variant.bands != "all":
         return None
-    return SpectralBasis.from_dict(read_json(root / "basis.json")).first(variant.targets)
+    path = root / "basis.json"
+    content = read_json(path)
+    with reading(path, "a spectral basis", REMEDY):
+        return SpectralBasis.from_dict(content).first(variant.targets)
 
 
 def places(variant: VariantParams, kept_nm: list[float]) -> list[int]:
@@ -98,7 +111,7 @@ class PatchDataset(Dataset[Batch]):
     def __init__(
         self, root: Path, subset: str, variant: VariantParams, kept_nm: list[float], seed: int = 0
     ) -> None:
-        index = pd.read_parquet(root / "index.parquet")
+        index = read_index(root, ("region", "scene", "gsd_m"))
         wanted = (index["set"] == subset) & ~(index["region"].isin(variant.leave_out) & (subset == "train"))
         self.index = index[wanted].reset_index(drop=True)
         if self.index.empty:
@@ -109,7 +122,9 @@ class PatchDataset(Dataset[Batch]):
         self.placement = variant.placement if subset == "train" else "local"
         self.truth = "coefficients" if variant.bands == "all" else f"bands-{self.placement}"
         self.normalisation = normalisation_of(root, variant, kept_nm)
-        self.scenes = read_json(root / "scenes.json")
+        self.scenes = read_as(
+            root / "scenes.json", dict[str, WholeScene], "a file of statistics by scene", REMEDY
+        )
 
     def __len__(self) -> int:
         return len(self.index)
@@ -141,10 +156,10 @@ class PatchDataset(Dataset[Batch]):
     def planes(self, number: int) -> dict[str, Array]:
         """I/F of a patch: `image`, `base` (H, W), `bands` (B, H, W), and `dem` in m where there is one."""
         row = self.index.iloc[number]
-        with safe_open(self.root / row["shard"], "numpy") as shard:
-            names = {"image", "base", "dem"} & set(shard.keys())
-            planes = {name: shard.get_slice(name)[row["position"]] for name in sorted(names)}
-            planes["bands"] = shard.get_slice(self.truth)[row["position"]][self.bands]
+        with open_patch(self.root, row) as (plane, known):
+            names = ("image", "base", *({"dem"} & known))
+            planes: dict[str, Array] = {name: plane(name) for name in names}
+            planes["bands"] = plane(self.truth)[self.bands]
         return planes
 
     def gsd_m(self, number: int) -> float:
@@ -155,10 +170,11 @@ class PatchDataset(Dataset[Batch]):
         """Statistics of the whole scene, or of the patch where the variant normalises by patch."""
         if self.variant.normalisation == "patch":
             return statistics_of(image), moments(image, bands)
-        whole = self.scenes[self.index.iloc[number]["scene"]]
-        if self.variant.bands == "all":  # no z-scores by scene: see `VariantParams`
-            return Statistics(**whole["image"]), self.normalisation.overall
-        return Statistics(**whole["image"]), of_bands(moments_of(whole["bands"]), self.bands)
+        with reading(self.root / "scenes.json", "a file of statistics by scene", REMEDY):
+            whole = self.scenes[self.index.iloc[number]["scene"]]
+            if self.variant.bands == "all":  # no z-scores by scene: see `VariantParams`
+                return whole.image, self.normalisation.overall
+            return whole.image, of_bands(whole.bands, self.bands)
 
 
 class PatchData(pl.LightningDataModule):

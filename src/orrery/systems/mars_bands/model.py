@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from orrery.errors import OrreryError
+from orrery.files import reading
+from orrery.systems.base import RECIPE, RETRAIN
 from orrery.systems.mars_bands.heads import Head, padded
 from orrery.systems.mars_bands.nets import input_size
 from orrery.systems.mars_bands.normalisation import Normalisation, base_of, statistics_of
@@ -122,12 +124,20 @@ class BandsModel:
     def from_recipe(
         cls, recipe: Mapping[str, Any], network: Callable[[Tensor], Tensor], region: str | None = None
     ) -> BandsModel:
-        """Join a recipe and a loaded network."""
-        variant = VariantParams.model_validate(recipe["variant"])
-        normalisation = Normalisation.from_dict(recipe["normalisation"])
-        basis, scale = recipe.get("basis"), tuple(recipe["sigma_scale"])
-        spectral = SpectralBasis.from_dict(basis) if basis else None
-        return cls(recipe["name"], network, variant, normalisation, scale, region, spectral)
+        """Join a recipe and a loaded network.
+
+        Raises:
+            OrreryError: the recipe is damaged.
+        """
+        with reading(RECIPE, "the recipe of a model of mars-bands", RETRAIN):
+            variant = VariantParams.model_validate(recipe["variant"])
+            normalisation = Normalisation.from_dict(recipe["normalisation"])
+            basis, scale = recipe.get("basis"), tuple(float(factor) for factor in recipe["sigma_scale"])
+            spectral = SpectralBasis.from_dict(basis) if basis else None
+            counts = [len(scale), len(normalisation.overall.mean), len(normalisation.ratio.mean)]
+            if (spectral is None) is (variant.bands == "all") or set(counts) != {variant.targets}:
+                raise ValueError("its parts are of differing numbers of bands")
+            return cls(str(recipe["name"]), network, variant, normalisation, scale, region, spectral)
 
     def predict(self, tiles: Sequence[Tile]) -> list[Array]:
         """The planes `blended` of each tile, (P, H, W); NaN where the image is invalid."""

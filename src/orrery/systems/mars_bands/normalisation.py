@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 from scipy import ndimage
 
 from orrery.systems.mars_bands.tile import Statistics
@@ -45,6 +46,10 @@ class Moments:
     deviation: tuple[float, ...]
     slope: tuple[float, ...]
     scatter: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len({len(getattr(self, name)) for name in OF_BANDS}) > 1:
+            raise ValueError("moments of differing numbers of bands")
 
 
 @dataclass(frozen=True)
@@ -133,9 +138,12 @@ class Normalisation:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Normalisation:
-        """The inverse of `to_dict`."""
-        regions = {name: moments_of(moments) for name, moments in content["regions"].items()}
-        return cls(content["kind"], moments_of(content["overall"]), moments_of(content["ratio"]), regions)
+        """The inverse of `to_dict`.
+
+        Raises:
+            ValueError: the content is not that of a normalisation.
+        """
+        return TypeAdapter(cls).validate_python(content)
 
 
 def of_bands(moments: Moments, bands: Sequence[int]) -> Moments:
@@ -209,8 +217,15 @@ class Sums:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Sums:
-        """The inverse of `to_dict`."""
-        return cls(content["count"], *(np.asarray(content[name]) for name in ("first", "second", "cross")))
+        """The inverse of `to_dict`.
+
+        Raises:
+            ValueError, TypeError, KeyError: the content is not that of sums.
+        """
+        sums = [np.asarray(content[name], np.float64) for name in ("first", "second", "cross")]
+        if {each.shape for each in sums} != {(len(sums[0]),)} or len(sums[0]) < 2 or not content["count"] > 0:
+            raise ValueError("holds sums of differing lengths, or of no pixel")
+        return cls(int(content["count"]), *sums)
 
 
 def fitted(
@@ -266,8 +281,9 @@ def _column(numbers: tuple[float, ...]) -> Array:
 
 
 def moments_of(content: Mapping[str, Any]) -> Moments:
-    """From plain data."""
-    fields: dict[str, Any] = {
-        name: tuple(value) if name in OF_BANDS else value for name, value in content.items()
-    }
-    return Moments(**fields)
+    """From plain data.
+
+    Raises:
+        ValueError: the content is not that of moments.
+    """
+    return TypeAdapter(Moments).validate_python(content)

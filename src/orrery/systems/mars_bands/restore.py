@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from orrery import __version__
 from orrery.errors import OrreryError
-from orrery.files import read_json, sha256, write_json
+from orrery.files import read_json, reading, sha256, write_json
 from orrery.raster.align.coregistration import coregister
 from orrery.raster.align.warping import Correction, between
 from orrery.raster.cube import Cube, read_cube, wavelengths_of
@@ -212,7 +212,9 @@ def _kept(path: Path, find: Callable[[], Correction]) -> Correction:
     """What was found, kept over a kill."""
     if not path.exists():
         write_json(path, find().to_dict())
-    return Correction.from_dict(read_json(path))
+    content = read_json(path)
+    with reading(path, "an alignment", "delete it to align again"):
+        return Correction.from_dict(content)
 
 
 def _filled(

@@ -162,9 +162,17 @@ class SpectralBasis:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> SpectralBasis:
-        """The inverse of `to_dict`."""
-        arrays = (np.array(data[name]) for name in ("mean", "components", "variances", "residual"))
-        return cls(tuple(data["wavelengths_nm"]), *arrays)
+        """The inverse of `to_dict`.
+
+        Raises:
+            ValueError, TypeError, KeyError: the content is not that of a basis.
+        """
+        names = ("wavelengths_nm", "mean", "components", "variances", "residual")
+        nm, mean, components, variances, residual = (np.array(data[name], np.float64) for name in names)
+        wanted = [(len(nm),), (len(variances), len(nm)), (len(components),), (len(nm),)]
+        if [each.shape for each in (mean, components, variances, residual)] != wanted:
+            raise ValueError("holds arrays whose sizes do not fit")
+        return cls(tuple(nm.tolist()), mean, components, variances, residual)
 
     def _encoded(self, spectra: Floats) -> Floats:
         """(N, D) of (N, B) spectra with holes."""

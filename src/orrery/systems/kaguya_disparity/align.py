@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from orrery.errors import OrreryError
 from orrery.instruments.quantisation import QuantisationTable
+from orrery.processes import end_with_parent
 from orrery.raster.compression import at_mean, compress
 from orrery.raster.io import read
 from orrery.raster.scene import Scene
@@ -68,7 +69,8 @@ def align_scenes(
     """
     ordered = sorted(scenes, key=lambda scene: scene.id)
     work = partial(_align, out=out, params=params, split=split, seed=seed)
-    with ProcessPoolExecutor(min(PROCESSES, len(ordered)), get_context("spawn")) as pool:
+    processes = min(PROCESSES, len(ordered))
+    with ProcessPoolExecutor(processes, get_context("spawn"), initializer=end_with_parent) as pool:
         return list(tqdm(pool.map(work, ordered), total=len(ordered), desc="align", unit="scene"))
 
 

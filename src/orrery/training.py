@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,8 +17,12 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.utilities import rank_zero_only
 from safetensors.torch import save_file
+from torch import nn
 
+from orrery.distributed import rank
+from orrery.errors import OrreryError
 from orrery.files import read_text_of, reading, remove, replacing, write_json
 from orrery.params import Params, Section, TrainParams
 from orrery.seeds import derive, replica_seed
@@ -36,6 +41,8 @@ PARTS = {
 logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", message=r".*treespec, LeafSpec.*")
 warnings.filterwarnings("ignore", message=r".*does not have many workers.*")
+# Every process validates on all patches, so what it logs of them is the same everywhere.
+warnings.filterwarnings("ignore", message=r".*recommended to use `self.log\(.*sync_dist=True.*")
 
 
 def precision(choice: str) -> Any:
@@ -73,6 +80,9 @@ def make_trainer(
     return pl.Trainer(
         accelerator=params.accelerator,
         devices=params.devices,
+        strategy="ddp" if params.devices > 1 else "auto",
+        use_distributed_sampler=False,  # batches are shared out by `distributed.Share`, validation is not
+        sync_batchnorm=params.devices > 1,
         precision=precision(params.precision),
         max_steps=schedule.steps,
         gradient_clip_val=schedule.gradient_clip,
@@ -112,10 +122,12 @@ class Attempt:
         remove(self.scratch)
         return None
 
+    @rank_zero_only
     def remember(self, run_id: str) -> None:
         """Note the run, so that a restart continues it."""
         write_json(self.scratch / "training.json", {"key": self.key, "run_id": run_id})
 
+    @rank_zero_only
     def finish(self, task: pl.LightningModule, recipe: Mapping[str, Any], run: Mapping[str, Any]) -> None:
         """Write weights, recipe and run id, all or nothing."""
         with replacing(self.trained) as temporary:
@@ -139,13 +151,19 @@ def fit(
 ) -> pl.LightningModule:
     """Train a variant to the end of its schedule, from its last checkpoint if there is one; return the task.
 
-    The averaged weights are in the task's `net` afterwards. `callbacks` join those that every training has.
+    The averaged weights are in the task's `net` afterwards. `callbacks` join those that every training has. On several
+    devices Lightning starts this very command once more for each further one; see `orrery.distributed`.
+
+    Raises:
+        OrreryError: the devices are not there, or cannot share this variant's batches.
     """
     scratch, seed = work.scratch(variant, replica), replica_seed(params.seed, replica)
     if params.train.accelerator != "gpu":
         torch.set_num_threads(params.train.threads)
-    pl.seed_everything(derive(seed, "train", system.name, variant) % 2**32, verbose=False)
+    own = [rank()] if rank() else []  # each draws its own dropout; the first one's weights are sent to all
+    pl.seed_everything(derive(seed, "train", system.name, variant, *own) % 2**32, verbose=False)
     task = system.task(section, variant)
+    _check_devices(task, params.train, system.schedule(section, variant).batch_size)
     _channels_last(task)
     data = system.data(work.patches, section, variant, seed, params.train.workers)
     last = scratch / LAST
@@ -155,6 +173,31 @@ def fit(
     with _interrupts_are_errors():
         trainer.fit(task, data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
     return task
+
+
+def _check_devices(task: pl.LightningModule, params: TrainParams, batch_size: int) -> None:
+    """Refuse what several devices cannot do alike before any of them starts."""
+    if params.devices == 1:
+        return
+    gpu = params.accelerator == "gpu" or (params.accelerator == "auto" and torch.cuda.is_available())
+    problem = None
+    if gpu and params.devices > torch.cuda.device_count():
+        problem = f"there are {torch.cuda.device_count()} GPUs"
+    elif batch_size % params.devices:
+        problem = f"a batch of {batch_size} cannot be shared out evenly"
+    elif not gpu and any(
+        isinstance(part, nn.BatchNorm2d) and part.training for part in task.train().modules()
+    ):
+        problem = (
+            "this network normalises by the statistics of the batch, which processors cannot take together"
+        )
+    if problem:
+        raise OrreryError(
+            f"train.devices: {params.devices}, but {problem}",
+            file=Path("params.yaml"),
+            remedy="set train.devices to a number that fits; 1 always does",
+        )
+    os.environ.setdefault("OMP_NUM_THREADS", str(params.threads))  # else Lightning shares out all cores
 
 
 def _channels_last(task: pl.LightningModule) -> None:

@@ -6,6 +6,7 @@ import shutil
 
 import click
 
+from orrery.distributed import first_before_others, rank
 from orrery.files import remove, replacing, sha256
 from orrery.params import Params, load_params
 from orrery.systems.base import Workspace, get_section, get_system
@@ -17,10 +18,13 @@ def run(system: str, variant: str) -> None:
     """Write models/<system>/<variant>/{weights.safetensors, recipe.json, run.json}, and seed-<k>/ for further seeds.
 
     Each seed is an MLflow run. What was finished or begun before a kill, with the same parameters and patches, is kept.
+    On several devices every process comes through here; only the first one writes.
     """
     params, work = load_params(), Workspace(system)
     replicas = range(params.train.seeds)
     trained = [_train(system, variant, params, work, replica).trained for replica in replicas]
+    if rank() > 0:
+        return
     with replacing(work.model(variant)) as temporary:
         for replica, folder in enumerate(trained):
             shutil.copytree(folder, temporary / f"seed-{replica}" if replica else temporary)
@@ -31,10 +35,11 @@ def _train(system: str, variant: str, params: Params, work: Workspace, replica: 
     section, task_system = get_section(params, system), get_system(system)
     key = f"{params.digest()}-{sha256(work.patches / 'index.parquet')}"
     attempt = Attempt(work.scratch(variant, replica), key)
-    resumed = attempt.resume()
+    with first_before_others():
+        resumed = attempt.resume()
     if attempt.trained.exists():
         return attempt
-    if resumed:
+    if resumed and rank() == 0:
         click.echo(f"{system} {variant}: continuing run {resumed} from its last checkpoint")
     with training_run(system, variant, params, run_id=resumed, data=work.patches, replica=replica) as tracked:
         attempt.remember(tracked.run_id)

@@ -201,11 +201,12 @@ class System(ABC, Generic[P]):
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long a training lasts and how its weights are averaged."""
+    """How long a training lasts, how its weights are averaged, and how many samples a step sees on all devices together."""
 
     steps: int
     ema_decay: float
     gradient_clip: float
+    batch_size: int
 
 
 @cache

@@ -68,6 +68,7 @@ def scored(
         tags: of its run.
         steps: length of the training [default: the variant's].
     """
+    params = _on_one_device(params)
     ours, variant = with_setting(section, setting, steps), variant_of(section)
     key = hashlib.sha256(
         json.dumps([ours.model_dump(mode="json"), params.seed, replica], sort_keys=True).encode()
@@ -93,6 +94,11 @@ def scored(
     write_json(done, found)
     remove(work.scratch(variant))
     return found
+
+
+def _on_one_device(params: Params) -> Params:
+    """Workers share a study; a training that started this very command again for each device would start studies."""
+    return params.model_copy(update={"train": params.train.model_copy(update={"devices": 1})})
 
 
 def _judged(

@@ -88,7 +88,7 @@ class Toy(System[ToyParams]):
         return ToyTask(section.variants[variant].learning_rate)
 
     def schedule(self, section, variant):
-        return Schedule(section.variants[variant].steps, 0.0, 10.0)
+        return Schedule(section.variants[variant].steps, 0.0, 10.0, batch_size=1)
 
     def recipe(self, task, patches, section, variant):
         return {"variant": variant}

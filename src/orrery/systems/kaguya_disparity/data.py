@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from orrery.distributed import Share
 from orrery.errors import OrreryError
 from orrery.optimisation import SeededBatches
 from orrery.systems.kaguya_disparity.conditions import Condition
@@ -91,7 +92,7 @@ class PatchData(pl.LightningDataModule):
         """Seeded batches, from `first_step` on."""
         data, options = PatchDataset(self.root, "train", self.variant), self.variant.optimiser
         sampler = SeededBatches(len(data), options.batch_size, options.steps, self.seed, self.first_step)
-        return self._loader(data, batch_sampler=sampler)
+        return self._loader(data, batch_sampler=Share(sampler))
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """All validation patches, in order."""

@@ -73,7 +73,7 @@ class KaguyaDisparity(System[KaguyaParams]):
     def schedule(self, section: KaguyaParams, variant: str) -> Schedule:
         """The variant's number of steps."""
         options = section.variants[variant].optimiser
-        return Schedule(options.steps, options.ema_decay, options.gradient_clip)
+        return Schedule(options.steps, options.ema_decay, options.gradient_clip, options.batch_size)
 
     def recipe(
         self, task: pl.LightningModule, patches: Path, section: KaguyaParams, variant: str

@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from orrery.distributed import own, processes, whole
 from orrery.optimisation import configured
 from orrery.seeds import derive
 from orrery.systems.kaguya_disparity import diffusion, losses
@@ -104,9 +105,8 @@ class RegressionTask(ResidualTask):
 
     def terms(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted losses."""
-        return losses.total(
-            self(batch["inputs"]).float(), batch["target"], batch["valid"], self.variant.losses
-        )
+        output = self(batch["inputs"]).float()
+        return losses.total(*whole((output, batch["target"], batch["valid"])), self.variant.losses)
 
 
 class DiffusionTask(ResidualTask):
@@ -121,12 +121,13 @@ class DiffusionTask(ResidualTask):
         """Mean squared error of what the network predicts, over valid pixels; where none is known the residual is 0."""
         method, target = self.variant.method, batch["target"]
         assert isinstance(method, DiffusionParams)
-        gamma = diffusion.draw_gamma(self.levels, len(target), generator).to(target)
-        noise = torch.randn(target.shape, generator=generator).to(target)
+        rows = len(target) * processes()
+        gamma = own(diffusion.draw_gamma(self.levels, rows, generator)).to(target)
+        noise = own(torch.randn((rows, *target.shape[1:]), generator=generator)).to(target)
         noised = diffusion.noised(target, gamma, noise)
         output = self(diffusion.with_noise(batch["inputs"], noised, gamma)).float()
         wanted = diffusion.target_of(target, gamma, noise, method.parameterisation)
-        loss = losses.squared(output, wanted, batch["valid"])
+        loss = losses.squared(*whole((output, wanted, batch["valid"])))
         return loss, {"squared": loss}
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from orrery.distributed import Share
 from orrery.errors import OrreryError
 from orrery.instruments.photometry import Sun
 from orrery.optimisation import SeededBatches
@@ -92,7 +93,7 @@ class PatchData(pl.LightningDataModule):
         """Seeded batches, from `first_step` on."""
         data = PatchDataset(self.root, "train", self.recipe)
         sampler = SeededBatches(len(data), self.batch_size, self.steps, self.seed, self.first_step)
-        return DataLoader(data, batch_sampler=sampler, num_workers=self.workers)
+        return DataLoader(data, batch_sampler=Share(sampler), num_workers=self.workers)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """All validation patches, in order."""

@@ -83,7 +83,7 @@ class LunarDTM(System[LunarParams]):
     def schedule(self, section: LunarParams, variant: str) -> Schedule:
         """The variant's number of steps."""
         options = section.variants[variant].optimiser
-        return Schedule(options.steps, options.ema_decay, options.gradient_clip)
+        return Schedule(options.steps, options.ema_decay, options.gradient_clip, options.batch_size)
 
     def recipe(
         self, task: pl.LightningModule, patches: Path, section: LunarParams, variant: str

@@ -8,6 +8,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from orrery.distributed import whole
 from orrery.optimisation import configured
 from orrery.systems.lunar_dtm.data import Batch
 from orrery.systems.lunar_dtm.losses import Surfaces, weighted
@@ -68,6 +69,6 @@ class TerrainTask(pl.LightningModule):
 
     def _surfaces(self, batch: Batch) -> Surfaces:
         output = self(batch["inputs"]).float()
+        output, base, target, valid = whole((output, batch["base"], batch["target"], batch["valid"]))
         log_sigma = output[:, 1:2] if output.shape[1] > 1 else None
-        base = batch["base"]
-        return Surfaces(base + output[:, :1], base + batch["target"], batch["valid"], log_sigma)
+        return Surfaces(base + output[:, :1], base + target, valid, log_sigma)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from orrery.distributed import Share
 from orrery.errors import OrreryError
 from orrery.files import read_as, read_json, reading
 from orrery.optimisation import SeededBatches
@@ -199,7 +200,9 @@ class PatchData(pl.LightningDataModule):
         """Seeded batches, from `first_step` on."""
         data, options = self._data("train"), self.variant.optimiser
         sampler = SeededBatches(len(data), options.batch_size, options.steps, self.seed, self.first_step)
-        return self._loader(data, batch_sampler=Draws(sampler) if self.variant.augmentation else sampler)
+        return self._loader(
+            data, batch_sampler=Share(Draws(sampler) if self.variant.augmentation else sampler)
+        )
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """All validation patches, in order."""

@@ -94,7 +94,7 @@ class MarsBands(System[MarsParams]):
     def schedule(self, section: MarsParams, variant: str) -> Schedule:
         """The variant's number of steps."""
         options = section.variants[variant].optimiser
-        return Schedule(options.steps, options.ema_decay, options.gradient_clip)
+        return Schedule(options.steps, options.ema_decay, options.gradient_clip, options.batch_size)
 
     def recipe(
         self, task: pl.LightningModule, patches: Path, section: MarsParams, variant: str

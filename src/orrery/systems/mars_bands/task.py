@@ -7,10 +7,11 @@ from typing import Any
 import pytorch_lightning as pl
 from torch import Tensor
 
+from orrery.distributed import whole
 from orrery.optimisation import Costs, configured
 from orrery.systems.mars_bands.data import Batch
 from orrery.systems.mars_bands.heads import Head
-from orrery.systems.mars_bands.losses import squared, weighted
+from orrery.systems.mars_bands.losses import Prediction, squared, weighted
 from orrery.systems.mars_bands.params import VariantParams
 
 
@@ -45,7 +46,7 @@ class BandsTask(pl.LightningModule):
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """The weighted loss of a batch; each term is logged by its name."""
-        prediction = self.head.prediction(self(batch["inputs"]).float(), batch["target"], batch["valid"])
+        prediction = self._prediction(batch)
         total, terms = weighted(prediction, self.variant.losses)
         size = len(batch["inputs"])
         self.log("train/loss", total, prog_bar=True, batch_size=size)
@@ -54,7 +55,7 @@ class BandsTask(pl.LightningModule):
 
     def validation_step(self, batch: Batch, index: int) -> None:
         """Error over valid pixels."""
-        prediction = self.head.prediction(self(batch["inputs"]).float(), batch["target"], batch["valid"])
+        prediction = self._prediction(batch)
         self.log("val/mse", squared(prediction), batch_size=len(batch["inputs"]))
 
     def on_validation_epoch_end(self) -> None:
@@ -66,3 +67,7 @@ class BandsTask(pl.LightningModule):
     def predict_step(self, batch: Batch, index: int) -> Tensor:
         """Network output for a batch."""
         return self.forward(batch["inputs"])
+
+    def _prediction(self, batch: Batch) -> Prediction:
+        planes = self(batch["inputs"]).float()
+        return self.head.prediction(*whole((planes, batch["target"], batch["valid"])))

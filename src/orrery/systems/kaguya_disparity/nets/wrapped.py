@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
+from orrery.distributed import whole
 from orrery.systems.kaguya_disparity.nets.igev import IgevStereo, turned, turned_back
 from orrery.systems.kaguya_disparity.nets.igev_losses import sequence_loss
 from orrery.systems.kaguya_disparity.nets.igev_subpixel import SubpixelIgev
@@ -65,12 +66,8 @@ class PublishedIgev(nn.Module):
     def loss(self, planes: Tensor, target_px: Tensor, valid: Tensor, scale_px: Tensor) -> Tensor:
         """The published loss, in px; that residuals are hundredths of what it was made for is the point of this variant."""
         outputs, initials = self.stereo.iterates(*_pictures(planes))
-        return sequence_loss(
-            [turned_back(each) for each in outputs],
-            [turned_back(each) for each in initials],
-            target_px,
-            valid > 0,
-        )
+        parts = ([turned_back(each) for each in outputs], [turned_back(each) for each in initials])
+        return sequence_loss(*whole((*parts, target_px, valid > 0)))
 
 
 class SignedIgev(nn.Module):
@@ -91,7 +88,7 @@ class SignedIgev(nn.Module):
         left, right = planes.chunk(2, 1)
         outputs, initials = self.stereo.iterates(left, right)
         parts = ([each / scale_px for each in outputs], [each / scale_px for each in initials])
-        return sequence_loss(*parts, target_px / scale_px, valid > 0, smooth=False)
+        return sequence_loss(*whole((*parts, target_px / scale_px, valid > 0)), smooth=False)
 
 
 def _pictures(planes: Tensor) -> tuple[Tensor, Tensor]:

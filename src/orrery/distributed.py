@@ -12,7 +12,9 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor, distributed, nn
+from torch.distributed.nn.functional import all_reduce
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._pytree import tree_map
 from torch.utils.data import Sampler
 
@@ -68,6 +70,61 @@ def _whole(rows: Tensor) -> Tensor:
         scaled.register_hook(lambda gradient: gradient * len(parts))  # type: ignore[no-untyped-call]
         parts[rank()] = scaled
     return torch.cat(parts).to(rows.dtype)
+
+
+class BatchNormTogether(nn.BatchNorm2d):
+    """Batch normalisation by the statistics of the whole batch, on any device; torch's `SyncBatchNorm` refuses processors.
+
+    Parameters and state are those of the layer that it stands for.
+
+    Args:
+        layer: that one.
+    """
+
+    def __init__(self, layer: nn.BatchNorm2d) -> None:
+        super().__init__(
+            layer.num_features, layer.eps, layer.momentum, layer.affine, layer.track_running_stats
+        )
+        self._parameters, self._buffers = layer._parameters, layer._buffers
+        self.train(layer.training)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C, H, W) to the same shape."""
+        if processes() == 1 or not self.training:
+            return super().forward(x)
+        mean = _mean_over_processes(x.float().mean((0, 2, 3)))
+        centred = x.float() - mean[:, None, None]
+        variance = _mean_over_processes(centred.square().mean((0, 2, 3)))
+        self._follow(mean, variance, processes() * x.numel() // x.shape[1])
+        y = centred * torch.rsqrt(variance + self.eps)[:, None, None]
+        return (y * self.weight[:, None, None] + self.bias[:, None, None] if self.affine else y).to(x.dtype)
+
+    @torch.no_grad()
+    def _follow(self, mean: Tensor, variance: Tensor, count: int) -> None:
+        """Running statistics as torch keeps them: the variance is the unbiased one."""
+        if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
+            return
+        self.num_batches_tracked += 1
+        share = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean, share)
+        self.running_var.lerp_(variance * count / (count - 1), share)
+
+
+def normalise_together(module: nn.Module) -> bool:
+    """Let plain batch normalisations see the whole batch; whether there is none of another kind in training mode."""
+    known = True
+    for name, part in module.named_children():
+        if type(part) is nn.BatchNorm2d:
+            setattr(module, name, BatchNormTogether(part))
+        elif isinstance(part, _BatchNorm) and part.training:
+            known = False
+        known &= normalise_together(part)
+    return known
+
+
+def _mean_over_processes(own: Tensor) -> Tensor:
+    total: Tensor = all_reduce(own)  # type: ignore[no-untyped-call]
+    return total / processes()
 
 
 class Share(Sampler[list[T]]):

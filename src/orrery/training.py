@@ -19,9 +19,8 @@ from pytorch_lightning.callbacks import EMAWeightAveraging, ModelCheckpoint, TQD
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 from safetensors.torch import save_file
-from torch import nn
 
-from orrery.distributed import rank
+from orrery.distributed import normalise_together, rank
 from orrery.errors import OrreryError
 from orrery.files import read_text_of, reading, remove, replacing, write_json
 from orrery.params import Params, Section, TrainParams
@@ -41,6 +40,8 @@ PARTS = {
 logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", message=r".*treespec, LeafSpec.*")
 warnings.filterwarnings("ignore", message=r".*does not have many workers.*")
+# DDP's buckets hold kernels of one pixel in another order than channels_last does: it copies them, which is cheap.
+warnings.filterwarnings("ignore", message=r"Grad strides do not match bucket view strides")
 # Every process validates on all patches, so what it logs of them is the same everywhere.
 warnings.filterwarnings("ignore", message=r".*recommended to use `self.log\(.*sync_dist=True.*")
 
@@ -82,7 +83,6 @@ def make_trainer(
         devices=params.devices,
         strategy="ddp" if params.devices > 1 else "auto",
         use_distributed_sampler=False,  # batches are shared out by `distributed.Share`, validation is not
-        sync_batchnorm=params.devices > 1,
         precision=precision(params.precision),
         max_steps=schedule.steps,
         gradient_clip_val=schedule.gradient_clip,
@@ -163,7 +163,7 @@ def fit(
     own = [rank()] if rank() else []  # each draws its own dropout; the first one's weights are sent to all
     pl.seed_everything(derive(seed, "train", system.name, variant, *own) % 2**32, verbose=False)
     task = system.task(section, variant)
-    _check_devices(task, params.train, system.schedule(section, variant).batch_size)
+    _prepare_devices(task, params.train, system.schedule(section, variant).batch_size)
     _channels_last(task)
     data = system.data(work.patches, section, variant, seed, params.train.workers)
     last = scratch / LAST
@@ -175,8 +175,8 @@ def fit(
     return task
 
 
-def _check_devices(task: pl.LightningModule, params: TrainParams, batch_size: int) -> None:
-    """Refuse what several devices cannot do alike before any of them starts."""
+def _prepare_devices(task: pl.LightningModule, params: TrainParams, batch_size: int) -> None:
+    """Refuse what several devices cannot do as one does, before any starts; let the network see whole batches."""
     if params.devices == 1:
         return
     gpu = params.accelerator == "gpu" or (params.accelerator == "auto" and torch.cuda.is_available())
@@ -185,12 +185,8 @@ def _check_devices(task: pl.LightningModule, params: TrainParams, batch_size: in
         problem = f"there are {torch.cuda.device_count()} GPUs"
     elif batch_size % params.devices:
         problem = f"a batch of {batch_size} cannot be shared out evenly"
-    elif not gpu and any(
-        isinstance(part, nn.BatchNorm2d) and part.training for part in task.train().modules()
-    ):
-        problem = (
-            "this network normalises by the statistics of the batch, which processors cannot take together"
-        )
+    elif not normalise_together(task.train()):
+        problem = "this network has batch normalisations that cannot be taken over all devices"
     if problem:
         raise OrreryError(
             f"train.devices: {params.devices}, but {problem}",

@@ -1,6 +1,6 @@
-"""Gradients of one step of real variants, by one of several processes: `python gradients_of_a_share.py FILE PROCESSES RANK`.
+"""Gradients of one step of real variants, alone and by one of two processes: `python gradients_of_a_share.py FOLDER RANK`.
 
-Not a test: `test_distributed.py` runs it, once alone and twice together, and compares what it writes.
+Not a test: `test_distributed.py` runs it twice at once, and compares what the first one writes.
 """
 
 import os
@@ -53,8 +53,10 @@ def gradients(system, variant, processes, rank):
         assert normalise_together(task)
     example = owner.example(section, variant)
     targets = section.variants[variant].targets if system == "mars-bands" else 1
-    planes = example.shape[1] - (2 if variant == "palette" else 0)  # it adds the noised residual and its gamma
-    batch = batch_of(system, torch.empty(ROWS, planes, *example.shape[2:]), targets)
+    planes = example.shape[1] - (
+        2 if variant == "palette" else 0
+    )  # it adds the noised residual and its gamma
+    batch = batch_of(system, torch.empty(ROWS, planes, 32, 32), targets)
     share = ROWS // processes
     own = {name: rows[rank * share : (rank + 1) * share] for name, rows in batch.items()}
     task.training_step(own, 0).backward()
@@ -67,20 +69,26 @@ def gradients(system, variant, processes, rank):
     return found | {name: part for name, part in task.net.named_buffers() if "running" in name}
 
 
-if __name__ == "__main__":
-    file, processes, rank = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-    torch.set_num_threads(1)
-    # In double precision throughout, also where tasks ask for float32: then what differs is wrong, not rounded.
-    torch.set_default_dtype(torch.float64)
-    torch.Tensor.float = torch.Tensor.double
-    if processes > 1:
-        os.environ["LOCAL_RANK"] = str(rank)
-        store = f"file://{file.with_suffix('.store')}"
-        distributed.init_process_group("gloo", init_method=store, world_size=processes, rank=rank)
-    found = {
+def of_all_cases(processes, rank):
+    """Gradients by case and name."""
+    return {
         f"{system} {variant} {name}": part.contiguous()
         for system, variant in CASES
         for name, part in gradients(system, variant, processes, rank).items()
     }
+
+
+if __name__ == "__main__":
+    folder, rank = Path(sys.argv[1]), int(sys.argv[2])
+    torch.set_num_threads(1)
+    # In double precision throughout, also where tasks ask for float32: then what differs is wrong, not rounded.
+    torch.set_default_dtype(torch.float64)
+    torch.Tensor.float = torch.Tensor.double
     if rank == 0:
-        save_file(found, file)
+        save_file(of_all_cases(1, 0), folder / "alone.safetensors")
+    os.environ["LOCAL_RANK"] = str(rank)
+    store = f"file://{folder / 'store'}"
+    distributed.init_process_group("gloo", init_method=store, world_size=2, rank=rank)
+    found = of_all_cases(2, rank)
+    if rank == 0:
+        save_file(found, folder / "together.safetensors")

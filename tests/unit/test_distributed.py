@@ -15,21 +15,21 @@ from orrery.distributed import Share, normalise_together, own, whole
 SCRIPT = Path(__file__).with_name("gradients_of_a_share.py")
 
 
-def gradients(file, processes, root):
+def test_two_processes_have_the_gradients_of_one(tmp_path, repository):
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
-    command = [sys.executable, str(SCRIPT), str(file), str(processes)]
     started = [
-        subprocess.Popen([*command, str(rank)], cwd=root, env=environment, stderr=subprocess.PIPE, text=True)
-        for rank in range(processes)
+        subprocess.Popen(
+            [sys.executable, str(SCRIPT), str(tmp_path), str(rank)],
+            cwd=repository,
+            env=environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
     ]
     told = [process.communicate(timeout=300)[1] for process in started]
     assert not any(process.returncode for process in started), "\n".join(told)
-    return load_file(file)
-
-
-def test_two_processes_have_the_gradients_of_one(tmp_path, repository):
-    alone = gradients(tmp_path / "one.safetensors", 1, repository)
-    together = gradients(tmp_path / "two.safetensors", 2, repository)
+    alone, together = (load_file(tmp_path / f"{name}.safetensors") for name in ("alone", "together"))
     assert alone.keys() == together.keys()
     for name, expected in alone.items():
         # Gradients that vanish (of a bias before a normalisation) are compared with the case's others.

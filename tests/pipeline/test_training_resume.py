@@ -12,10 +12,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow import MlflowClient
 from safetensors.numpy import load_file, save_file
 
 pytestmark = pytest.mark.faults
 REPOSITORY = Path(__file__).parents[2]
+LEARNING_RATE = 2e-3  # of orrery-dtm in params.yaml
 
 
 @pytest.fixture
@@ -102,3 +104,83 @@ def test_killed_and_run_again_is_as_undisturbed(project, tmp_path_factory):
     weights = load_file(project / "models/lunar-dtm/orrery-dtm/weights.safetensors")
     for name, array in expected.items():
         np.testing.assert_array_equal(weights[name], array, err_msg=name)
+
+
+def histories(root):
+    """Metric -> values by step, of each run: (seed, status, metrics)."""
+    client = MlflowClient(f"sqlite:///{root}/mlruns/mlflow.db")
+    experiment = client.get_experiment_by_name("lunar-dtm")
+    runs = client.search_runs([experiment.experiment_id], order_by=["tags.replica"])
+    names = ("train/loss", "val/rmse")
+    return [
+        (
+            run.data.tags["replica"],
+            run.info.status,
+            {
+                name: [value.value for value in client.get_metric_history(run.info.run_id, name)]
+                for name in names
+            },
+        )
+        for run in runs
+    ]
+
+
+@pytest.mark.slow
+def test_two_devices_end_where_one_does_killed_or_not(project, tmp_path_factory):
+    params = project / "params.yaml"
+    text = params.read_text().replace("steps: 40, batch_size: 2", "steps: 12, batch_size: 2")
+    text = text.replace("  seeds: 1", "  seeds: 2").replace("log_every_steps: 10", "log_every_steps: 1")
+    text = text.replace("precision: auto", "precision: 32-true").replace(
+        "accelerator: auto", "accelerator: cpu"
+    )
+    params.write_text(text)
+    clones = tmp_path_factory.mktemp("clones")
+    shutil.copytree(project, clones / "one")
+    params.write_text(text.replace("  devices: 1", "  devices: 2"))
+    shutil.copytree(project, clones / "two")
+    finished(clones / "one")
+    finished(clones / "two")
+
+    checkpoint = project / "build/lunar-dtm/training/orrery-dtm/seed-1/last.ckpt"
+    process = train(project)
+    deadline = time.monotonic() + 300
+    while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert process.poll() is None, process.communicate()[0]
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=60)  # its pipe closes once the second process has seen that the first is gone
+    assert "continuing run" in finished(project)
+
+    one, two, killed = (histories(root) for root in (clones / "one", clones / "two", project))
+    assert [(seed, status) for seed, status, _ in two] == [("0", "FINISHED"), ("1", "FINISHED")]
+    assert killed == two
+    for (_, _, alone), (_, _, together) in zip(one, two, strict=True):
+        for name, values in alone.items():
+            assert len(values) >= 4
+            np.testing.assert_allclose(together[name], values, rtol=1e-3, err_msg=name)
+    for seed in (".", "seed-1"):
+        file = f"models/lunar-dtm/orrery-dtm/{seed}/weights.safetensors"
+        alone, together, resumed = (
+            load_file(root / file) for root in (clones / "one", clones / "two", project)
+        )
+        for name, array in together.items():
+            np.testing.assert_array_equal(resumed[name], array, err_msg=name)
+        # Adam follows the sign of gradients that are no more than rounding: single weights may differ by whole steps.
+        differences = [np.abs(together[name] - array).ravel() for name, array in alone.items()]
+        assert np.median(np.concatenate(differences)) < 0.05 * LEARNING_RATE
+
+
+def test_devices_that_cannot_share_a_batch_are_refused_before_a_run_is_begun(project):
+    params = project / "params.yaml"
+    params.write_text(
+        params.read_text()
+        .replace("  devices: 1", "  devices: 3")
+        .replace("accelerator: auto", "accelerator: cpu")
+    )
+    process = train(project)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 2
+    assert output.splitlines()[-1].startswith(
+        "orrery: params.yaml: train.devices: 3, but a batch of 2 cannot"
+    )
+    assert output.count("train.devices") == 1

@@ -170,7 +170,7 @@ def test_two_devices_end_where_one_does_killed_or_not(project, tmp_path_factory)
         assert np.median(np.concatenate(differences)) < 0.05 * LEARNING_RATE
 
 
-def test_devices_that_cannot_share_a_batch_are_refused_before_a_run_is_begun(project):
+def test_devices_that_cannot_share_a_batch_are_refused_in_one_line(project):
     params = project / "params.yaml"
     params.write_text(
         params.read_text()

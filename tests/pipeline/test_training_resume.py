@@ -17,6 +17,7 @@ from safetensors.numpy import load_file, save_file
 
 pytestmark = pytest.mark.faults
 REPOSITORY = Path(__file__).parents[2]
+OPTIMISER = "steps: 300, batch_size: 8"  # of orrery-dtm in params.yaml
 LEARNING_RATE = 2e-3  # of orrery-dtm in params.yaml
 
 
@@ -24,7 +25,8 @@ LEARNING_RATE = 2e-3  # of orrery-dtm in params.yaml
 def project(tmp_path):
     """A clone with random patches, enough for a training of 40 steps."""
     text = (REPOSITORY / "params.yaml").read_text()
-    text = text.replace("steps: 200, batch_size: 8", "steps: 40, batch_size: 2").replace(
+    assert OPTIMISER in text
+    text = text.replace(OPTIMISER, "steps: 40, batch_size: 2").replace(
         "checkpoint_every_steps: 50", "checkpoint_every_steps: 4"
     )
     (tmp_path / "params.yaml").write_text(text.replace("threads: 2", "threads: 1"))
@@ -180,7 +182,5 @@ def test_devices_that_cannot_share_a_batch_are_refused_in_one_line(project):
     process = train(project)
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 2
-    assert output.splitlines()[-1].startswith(
-        "orrery: params.yaml: train.devices: 3, but a batch of 2 cannot"
-    )
-    assert output.count("train.devices") == 1
+    assert output.startswith("orrery: params.yaml: train.devices: 3, but a batch of 2 cannot")
+    assert len(output.splitlines()) == 1

@@ -9,11 +9,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
-from torch.distributed.nn.functional import all_reduce
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._pytree import tree_map
 from torch.utils.data import Sampler
@@ -123,8 +122,24 @@ def normalise_together(module: nn.Module) -> bool:
 
 
 def _mean_over_processes(own: Tensor) -> Tensor:
-    total: Tensor = all_reduce(own)  # type: ignore[no-untyped-call]
+    total: Tensor = _Sum.apply(own)
     return total / processes()
+
+
+class _Sum(torch.autograd.Function):
+    """Sum over the processes; each one's gradient is the sum of what all make of it."""
+
+    @staticmethod
+    def forward(ctx: Any, own: Tensor) -> Tensor:
+        total = own.clone()
+        distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        total = gradients[0].clone()
+        distributed.all_reduce(total)
+        return total
 
 
 class Share(Sampler[list[T]]):

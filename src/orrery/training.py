@@ -17,6 +17,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.strategies import DDPStrategy
 from pytorch_lightning.utilities import rank_zero_only
 from safetensors.torch import save_file
 
@@ -81,7 +82,8 @@ def make_trainer(
     return pl.Trainer(
         accelerator=params.accelerator,
         devices=params.devices,
-        strategy="ddp" if params.devices > 1 else "auto",
+        # static: an encoder may have parameters that its decoder never asks for, in every step the same ones
+        strategy=DDPStrategy(static_graph=True) if params.devices > 1 else "auto",
         use_distributed_sampler=False,  # batches are shared out by `distributed.Share`, validation is not
         precision=precision(params.precision),
         max_steps=schedule.steps,

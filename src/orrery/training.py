@@ -212,9 +212,7 @@ def _steps_done(checkpoint: Path) -> int:
                 raise ValueError(f"{damaged} does not fit its check sum")
         try:
             content = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        except (
-            Exception
-        ) as error:  # whatever torch says of plain data that is none; nothing else is done here
+        except Exception as error:  # of torch's unpickler, on data that is not plain
             raise ValueError(str(error).partition("\n")[0]) from error
         if lacking := sorted(PARTS - set(content)):
             raise ValueError(f"lacks {', '.join(lacking)}")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
-from typing import Any
 
 import click
 
 from orrery.files import write_json
 from orrery.params import load_params
 from orrery.systems.base import Trained, Workspace, get_section, get_system
+from orrery.systems.scores import Scores, scores
 from orrery.tracking import promotion
 from orrery.tracking.registry import LoadedModel
 
@@ -36,7 +35,7 @@ def run(
     params, work = load_params(), Workspace(system)
     section, owner = get_section(params, system), get_system(system)
 
-    def evaluate(model: LoadedModel) -> dict[str, dict[str, float]]:
+    def evaluate(model: LoadedModel) -> Scores:
         trained = Trained(model.network, model.recipe)
         return scores(owner.evaluate(trained, work.aligned, section, None))
 
@@ -48,14 +47,3 @@ def run(
     if not dry_run:
         write_json(work.reports / "promotion.json", verdict.to_dict())
     return 0 if verdict.promoted or allow_refusal else 1
-
-
-def scores(evaluation: dict[str, Any]) -> dict[str, dict[str, float]]:
-    """The numbers of the test scenes: what promotion decides on."""
-    return {
-        scene: {
-            name: value for name, value in row.items() if isinstance(value, float) and math.isfinite(value)
-        }
-        for scene, row in evaluation["scenes"].items()
-        if row["set"] == "test"
-    }

@@ -13,6 +13,7 @@ from orrery.files import read_as, read_json, read_text_of, reading, write_json, 
 from orrery.params import Params, load_params
 from orrery.stages.trained import load_network, load_recipe
 from orrery.systems.base import Workspace, get_section, get_system
+from orrery.systems.scores import Scores, scores
 from orrery.tracking.card import model_card
 from orrery.tracking.provenance import run_tags
 from orrery.tracking.registry import register
@@ -62,12 +63,7 @@ def _gather(
     write_text(out / "model_card.md", card)
 
 
-def _by_scene(path: Path) -> dict[str, dict[str, float]]:
-    """The numbers of every test scene."""
+def _by_scene(path: Path) -> Scores:
     metrics = read_json(path)
     with reading(path, "an evaluation", "run evaluate again"):
-        return {
-            scene: {name: value for name, value in row.items() if isinstance(value, float)}
-            for scene, row in metrics["scenes"].items()
-            if row["set"] == "test"
-        }
+        return scores(metrics)

@@ -23,14 +23,7 @@ def listed(system: str | None, *, as_json: bool) -> None:
     """Print all runs, or a system's, newest first."""
     params, root = load_params(), project_root()
     metrics = {name: str(get_section(params, name).promotion.metric) for name in params.systems}
-    names = [system] if system else [None]
-    rows = [row for name in names for row in list_runs(root, name, metrics.get(name or ""))]
-    if not system:
-        rows = [
-            row
-            for name in sorted({row.system for row in rows})
-            for row in list_runs(root, name, metrics.get(name))
-        ]
+    rows = list_runs(root, system, metrics)
     if as_json:
         for row in rows:
             click.echo(json.dumps(row.to_dict() | {"metric_name": metrics.get(row.system)}))

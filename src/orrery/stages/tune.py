@@ -6,7 +6,6 @@ import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -16,13 +15,14 @@ from orrery.errors import OrreryError
 from orrery.files import replacing, sha256
 from orrery.params import Params, load_params
 from orrery.systems.base import System, SystemSection, Workspace, get_section, get_system
+from orrery.systems.scores import Scores
 from orrery.tracking.root import project_root
-from orrery.tracking.studies import study_run
+from orrery.tracking.studies import log_report, study_run
 from orrery.tuning.confirm import Confirmation, confirm, unchanged
 from orrery.tuning.report import write_report, write_tuned
 from orrery.tuning.setting import Setting, present, tune_params, variant_of
 from orrery.tuning.study import Pruning, best, open_storage, open_study, work
-from orrery.tuning.training import Scores, folder, means, scored
+from orrery.tuning.training import folder, means, scored
 
 
 def run(
@@ -91,11 +91,11 @@ class Tuning:
 
     def search(self, trials: int) -> None:
         """Try settings until there are `trials`."""
-        with study_run(self.study, self.work.system, self.root) as parent:
-            work(
-                self.study, self.options, lambda trial, setting: self._trial(trial, setting, parent, trials),
-                self.params.seed, self.root, trials,
-            )  # fmt: skip
+        parent = study_run(self.study, self.work.system, self.root)
+        work(
+            self.study, self.options, lambda trial, setting: self._trial(trial, setting, parent, trials),
+            self.params.seed, self.root, trials,
+        )  # fmt: skip
 
     def _trial(self, trial: optuna.Trial, setting: Setting, parent: str, trials: int) -> list[float]:
         click.echo(f"trial {trial.number} of {trials}: {_told(setting)}")
@@ -118,9 +118,8 @@ class Tuning:
         out = self.work.reports / "tuning"
         with replacing(out) as temporary:
             temporary.mkdir()
-            write_report(self.study, self.section, self.options, {"confirmation": told}, temporary)
-        with study_run(self.study, self.work.system, self.root, report=out):
-            pass
+            write_report(self.study, self.section, self.options, told, temporary)
+        log_report(self.study, self.root, out)
         click.echo(told.reason if told else f"{len(self.study.best_trials)} settings make the front; confirm one by --confirm TRIAL")  # fmt: skip
         if told and told.confirmed:
             setting = self._setting(chosen)
@@ -159,6 +158,3 @@ def _told(setting: Setting) -> str:
 
 def _short(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-__all__: Sequence[str] = ["Tuning", "run"]

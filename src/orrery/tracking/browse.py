@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,13 +58,15 @@ class RunRow:
         return asdict(self)
 
 
-def list_runs(root: Path, system: str | None = None, metric: str | None = None) -> list[RunRow]:
+def list_runs(
+    root: Path, system: str | None = None, metrics: Mapping[str, str] | None = None
+) -> list[RunRow]:
     """All runs of a system, or of all of them, newest first.
 
     Args:
         root: the clone that keeps them.
         system: to list alone.
-        metric: figure of the test scenes to show, e.g. "rmse_m".
+        metrics: system -> figure of the test scenes to show, e.g. "rmse_m".
     """
     client = connect(root)
     experiments = client.search_experiments(view_type=ViewType.ACTIVE_ONLY)
@@ -72,7 +74,7 @@ def list_runs(root: Path, system: str | None = None, metric: str | None = None) 
     if system and not ids:
         known = ", ".join(sorted(each.name for each in experiments if each.name != "Default"))
         raise OrreryError(f"no runs of {system!r}", remedy=f"choose one of {known}")
-    return [_row(run, metric) for run in _runs(client, ids)]
+    return [_row(run, metrics or {}) for run in _runs(client, ids)]
 
 
 def _runs(client: MlflowClient, experiments: list[str], query: str = "") -> Iterator[Run]:
@@ -87,14 +89,14 @@ def _runs(client: MlflowClient, experiments: list[str], query: str = "") -> Iter
             return
 
 
-def _row(run: Run, metric: str | None) -> RunRow:
+def _row(run: Run, metrics: Mapping[str, str]) -> RunRow:
     tags = run.data.tags
     commit = tags.get("git.commit", "")[:SHORT] + ("+" if tags.get("git.dirty") == "true" else "")
     started = datetime.fromtimestamp(run.info.start_time / 1000, UTC).strftime("%Y-%m-%d %H:%M")
-    value = scenes_mean(run, metric) if metric else None
     system, variant, replica, stage = (
         tags.get(name, "") for name in ("system", "variant", "replica", "stage")
     )
+    value = scenes_mean(run, metrics[system]) if system in metrics else None
     return RunRow(run.info.run_id, system, variant, replica, stage, started, commit, run.info.status, value)
 
 

@@ -193,10 +193,8 @@ def _harmed_groups(
         if not names:
             refusals.append(Refusal("unmeasured", f"no scene is of the group {pattern}"))
             continue
-        new, old = (
-            {name: scenes[name] for name in names} if scenes else None for scenes in (challenger, champion)
-        )
-        assert new is not None
+        new = {name: challenger[name] for name in names}
+        old = {name: champion[name] for name in names} if champion else None
         found = _compare(rules, metric, guard.greater_is_better, new, old)
         refusals += _harmed(guard, found, f" on {pattern}")
     return refusals

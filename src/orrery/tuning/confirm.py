@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from orrery.seeds import stream
+from orrery.systems.scores import Scores
 from orrery.tuning.params import Objective, TuneParams
 from orrery.tuning.setting import Setting
-from orrery.tuning.training import Scores
 
 RESAMPLES = 5000
 

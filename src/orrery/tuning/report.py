@@ -33,7 +33,7 @@ def write_report(
     study: optuna.Study,
     section: SystemSection,
     options: TuneParams,
-    told: Mapping[str, Confirmation | None],
+    confirmation: Confirmation | None,
     out: Path,
 ) -> None:
     """Write study.json, plots and pictures into `out`.
@@ -42,11 +42,10 @@ def write_report(
         study: the finished one.
         section: the system's.
         options: what was searched.
-        told: "confirmation" -> of the winner; None where there is none, as of several objectives.
+        confirmation: of the winner; None where there is none, as of several objectives.
         out: folder, which exists.
     """
     trials, names = settings(study), [each.metric for each in options.objectives]
-    confirmation = told["confirmation"]
     front = [trial.number for trial in study.best_trials]
     write_json(
         out / "study.json",

@@ -27,7 +27,7 @@ from orrery.tuning.params import TuneParams
 from orrery.tuning.setting import Setting, drawn
 
 JOURNAL = "study.jsonl"
-WORKER, RETRIES = "worker", "retries"  # attributes of a trial
+WORKER = "worker"  # attribute of a trial: host and process
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 STARTUP_TRIALS = 5
 Objective = Callable[[optuna.Trial, Setting], list[float]]
@@ -133,13 +133,18 @@ def _next(
     known = study.get_trials(deepcopy=False)
     if sum(trial.state in (*ENDED, TrialState.RUNNING) for trial in known) >= trials:
         return None
-    shared = not isinstance(study._storage, JournalStorage)
-    draws = derive(seed, "tune", study.study_name, len(known), socket.gethostname() if shared else "")
+    own = "" if _of_one_host(study) else socket.gethostname()
+    draws = derive(seed, "tune", study.study_name, len(known), own)
     study.sampler = optuna.samplers.TPESampler(seed=draws % 2**32, n_startup_trials=STARTUP_TRIALS)
     trial = study.ask()
     trial.set_user_attr(WORKER, f"{socket.gethostname()}:{os.getpid()}")
     drawn(trial, options.space)
     return trial
+
+
+def _of_one_host(study: optuna.Study) -> bool:
+    """A journal is a file; a database may have workers anywhere."""
+    return isinstance(study._storage, JournalStorage)
 
 
 def _lock(study: optuna.Study, number: int) -> str:
@@ -150,11 +155,11 @@ def _retry_dead(study: optuna.Study, root: Path) -> None:
     """Trials of killed workers of this host end as failed, and their settings are tried next; those of other hosts when these run again."""
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         host = str(trial.user_attrs.get(WORKER, "")).partition(":")[0]
-        unborn = not host and isinstance(study._storage, JournalStorage)
-        if (host == socket.gethostname() or unborn) and not is_locked(root, _lock(study, trial.number)):
+        ours = host == socket.gethostname() or (not host and _of_one_host(study))
+        if ours and not is_locked(root, _lock(study, trial.number)):
             study.tell(trial.number, state=TrialState.FAIL)
-            if len(trial.params) == len(trial.distributions) and trial.params:
-                study.enqueue_trial(trial.params, user_attrs={RETRIES: trial.user_attrs.get(RETRIES, 0) + 1})
+            if trial.params:
+                study.enqueue_trial(trial.params)
 
 
 class Pruning(pl.Callback):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +16,11 @@ from orrery.errors import OrreryError
 from orrery.files import read_as, read_text_of, remove, write_json
 from orrery.params import Params, validate
 from orrery.systems.base import System, SystemSection, Trained, Workspace
+from orrery.systems.scores import Scores, scores
 from orrery.tracking.runs import training_run
 from orrery.training import fit
 from orrery.tuning.params import TuneParams
 from orrery.tuning.setting import Setting, variant_of, with_setting
-
-Scores = dict[str, dict[str, float]]
-"""Scene -> metric -> value."""
 
 
 @dataclass(frozen=True)
@@ -109,11 +106,7 @@ def _judged(
     network.load_state_dict(task.net.state_dict())  # type: ignore[union-attr]
     recipe = {**owner.recipe(task, work.patches, section, variant), "name": "tuning"}
     found = owner.evaluate(Trained(network.eval(), recipe), work.aligned, judged_by_validation(section), None)
-    return {
-        scene: {name: float(value) for name, value in row.items() if isinstance(value, float) and math.isfinite(value)}
-        for scene, row in found["scenes"].items()
-        if row["set"] == "test"
-    }  # fmt: skip
+    return scores(found)
 
 
 def judged_by_validation(section: SystemSection) -> SystemSection:
@@ -126,21 +119,21 @@ def judged_by_validation(section: SystemSection) -> SystemSection:
     return validate(type(section), tree, file=Path("params.yaml"), at="systems.<system>")
 
 
-def means(scores: Scores, options: TuneParams) -> list[float]:
+def means(found: Scores, options: TuneParams) -> list[float]:
     """The objectives, as means over scenes.
 
     Raises:
         OrreryError: a scene lacks one of them.
     """
-    found = []
+    values = []
     for objective in options.objectives:
-        lacking = [scene for scene, row in scores.items() if objective.metric not in row]
-        if lacking or not scores:
-            known = sorted({name for row in scores.values() for name in row})
+        lacking = [scene for scene, row in found.items() if objective.metric not in row]
+        if lacking or not found:
+            known = sorted({name for row in found.values() for name in row})
             raise OrreryError(
                 f"systems.<system>.tune.objectives: {objective.metric} is not told of {', '.join(lacking) or 'any scene'}",
                 file=Path("params.yaml"),
                 remedy=f"choose among {', '.join(known) or 'the metrics of validation scenes, of which there are none'}",
             )
-        found.append(sum(row[objective.metric] for row in scores.values()) / len(scores))
-    return found
+        values.append(sum(row[objective.metric] for row in found.values()) / len(found))
+    return values

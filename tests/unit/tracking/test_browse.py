@@ -28,7 +28,7 @@ def both(clone: Path) -> list[str]:
 def test_runs_are_listed_with_what_they_are(clone: Path, both: list[str]) -> None:
     scenes = {"a": {"set": "test", "rmse_m": 1.0}, "b": {"set": "test", "rmse_m": 3.0}}
     log_evaluation(both[0], {"scenes": scenes}, None, root=clone)
-    newest, older = list_runs(clone, SYSTEM, "rmse_m")
+    newest, older = list_runs(clone, SYSTEM, {SYSTEM: "rmse_m"})
     assert (newest.system, newest.variant, newest.seed, newest.status) == (SYSTEM, "ours", "0", "FINISHED")
     assert newest.metric == 2.0
     assert older.metric is None

@@ -83,29 +83,19 @@ def finished(root):
     return output
 
 
-def test_killed_and_run_again_is_as_undisturbed(project, tmp_path_factory):
-    other = tmp_path_factory.mktemp("undisturbed") / "clone"
-    shutil.copytree(project, other)
-    finished(other)
-    expected = load_file(other / "models/lunar-dtm/orrery-dtm/weights.safetensors")
-
-    checkpoint = project / "build/lunar-dtm/training/orrery-dtm/seed-0/last.ckpt"
-    process = train(project)
-    deadline = time.monotonic() + 300
-    while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.05)
+def killed(root, seed=0):
+    """Train until the next checkpoint of a seed, then kill; the id of the run."""
+    checkpoint = root / f"build/lunar-dtm/training/orrery-dtm/seed-{seed}/last.ckpt"
+    before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else None
+    process, deadline = train(root), time.monotonic() + 300
+    while process.poll() is None and time.monotonic() < deadline:
+        if checkpoint.exists() and checkpoint.stat().st_mtime_ns != before:
+            break
+        time.sleep(0.02)
     assert process.poll() is None, process.communicate()[0]
     process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not (project / "models/lunar-dtm/orrery-dtm").exists()
-    run_id = json.loads((checkpoint.parent / "training.json").read_text())["run_id"]
-
-    assert "continuing run" in finished(project)
-    assert json.loads((project / "models/lunar-dtm/orrery-dtm/run.json").read_text())["run_id"] == run_id
-    assert not checkpoint.parent.parent.exists()
-    weights = load_file(project / "models/lunar-dtm/orrery-dtm/weights.safetensors")
-    for name, array in expected.items():
-        np.testing.assert_array_equal(weights[name], array, err_msg=name)
+    process.communicate(timeout=60)  # its pipe closes once further processes have seen that the first is gone
+    return json.loads((checkpoint.parent / "training.json").read_text())["run_id"]
 
 
 def histories(root):
@@ -127,6 +117,29 @@ def histories(root):
     ]
 
 
+def test_killed_twice_and_run_again_is_one_run_as_undisturbed(project, tmp_path_factory):
+    params = project / "params.yaml"
+    params.write_text(params.read_text().replace("log_every_steps: 10", "log_every_steps: 1"))
+    other = tmp_path_factory.mktemp("undisturbed") / "clone"
+    shutil.copytree(project, other)
+    finished(other)
+
+    run_id = killed(project)
+    assert not (project / "models/lunar-dtm/orrery-dtm").exists()
+    assert killed(project) == run_id
+    assert "continuing run" in finished(project)
+    assert json.loads((project / "models/lunar-dtm/orrery-dtm/run.json").read_text())["run_id"] == run_id
+    assert not (project / "build/lunar-dtm/training").exists()
+    (run,) = histories(project)
+    assert [run] == histories(other)
+    assert len(run[2]["train/loss"]) == 40
+    weights, expected = (
+        load_file(root / "models/lunar-dtm/orrery-dtm/weights.safetensors") for root in (project, other)
+    )
+    for name, array in expected.items():
+        np.testing.assert_array_equal(weights[name], array, err_msg=name)
+
+
 @pytest.mark.slow
 def test_two_devices_end_where_one_does_killed_or_not(project, tmp_path_factory):
     params = project / "params.yaml"
@@ -143,30 +156,23 @@ def test_two_devices_end_where_one_does_killed_or_not(project, tmp_path_factory)
     finished(clones / "one")
     finished(clones / "two")
 
-    checkpoint = project / "build/lunar-dtm/training/orrery-dtm/seed-1/last.ckpt"
-    process = train(project)
-    deadline = time.monotonic() + 300
-    while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert process.poll() is None, process.communicate()[0]
-    process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=60)  # its pipe closes once the second process has seen that the first is gone
+    killed(project, seed=1)
     assert "continuing run" in finished(project)
 
-    one, two, killed = (histories(root) for root in (clones / "one", clones / "two", project))
+    one, two, resumed = (histories(root) for root in (clones / "one", clones / "two", project))
     assert [(seed, status) for seed, status, _ in two] == [("0", "FINISHED"), ("1", "FINISHED")]
-    assert killed == two
+    assert resumed == two
     for (_, _, alone), (_, _, together) in zip(one, two, strict=True):
         for name, values in alone.items():
             assert len(values) >= 4
             np.testing.assert_allclose(together[name], values, rtol=1e-3, err_msg=name)
     for seed in (".", "seed-1"):
         file = f"models/lunar-dtm/orrery-dtm/{seed}/weights.safetensors"
-        alone, together, resumed = (
+        alone, together, continued = (
             load_file(root / file) for root in (clones / "one", clones / "two", project)
         )
         for name, array in together.items():
-            np.testing.assert_array_equal(resumed[name], array, err_msg=name)
+            np.testing.assert_array_equal(continued[name], array, err_msg=name)
         # Adam follows the sign of gradients that are no more than rounding: single weights may differ by whole steps.
         differences = [np.abs(together[name] - array).ravel() for name, array in alone.items()]
         assert np.median(np.concatenate(differences)) < 0.05 * LEARNING_RATE

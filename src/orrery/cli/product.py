@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from orrery.cli.group import cli
-from orrery.cli.options import PATH
+from orrery.cli.options import PATH, together
 
 IMAGE = click.option(
     "--image",
@@ -44,6 +44,9 @@ SCALE = click.option(
 )
 IMAGE_BAND = click.option("--image-band", type=int, help="Band of the images to read [default: 1].")
 DEM_BAND = click.option("--dem-band", type=int, help="Band of the DEM to read [default: 1].")
+WHOLE_IMAGE = together(
+    IMAGE, DEM, OUT, SUN_AZIMUTH, SUN_ELEVATION, MODEL, ALIGN, STRIDE, SCALE, IMAGE_BAND, DEM_BAND
+)
 LEFT = click.option(
     "--left", type=PATH, help="Stereo: image of the telescope that looks ahead (label or image)."
 )
@@ -63,25 +66,13 @@ COUNT_SCALE = click.option(
     help="Stereo: factor that makes the values of images without a label counts.",
 )
 
+STEREO = together(LEFT, RIGHT, TABLE, MEAN_COUNT, COUNT_SCALE)
+
 
 @cli.command()
 @click.argument("system")
-@IMAGE
-@DEM
-@OUT
-@SUN_AZIMUTH
-@SUN_ELEVATION
-@MODEL
-@ALIGN
-@STRIDE
-@SCALE
-@IMAGE_BAND
-@DEM_BAND
-@LEFT
-@RIGHT
-@TABLE
-@MEAN_COUNT
-@COUNT_SCALE
+@WHOLE_IMAGE
+@STEREO
 def predict(
     system: str,
     out: Path,
@@ -102,17 +93,7 @@ def predict(
 @cli.command()
 @click.argument("system")
 @click.option("--cube", type=PATH, required=True, help="Faulty observation.")
-@IMAGE
-@DEM
-@OUT
-@SUN_AZIMUTH
-@SUN_ELEVATION
-@MODEL
-@ALIGN
-@STRIDE
-@SCALE
-@IMAGE_BAND
-@DEM_BAND
+@WHOLE_IMAGE
 def restore(
     system: str,
     out: Path,

@@ -60,6 +60,23 @@ def precision(choice: str) -> Any:
     )
 
 
+class CheckpointBetweenSteps(ModelCheckpoint):
+    """Saves as the next step begins.
+
+    Lightning's own saves before a step's metrics and validation are logged: a training killed just then would go on behind a
+    gap in its curves.
+    """
+
+    def on_train_batch_end(self, *told: Any) -> None:
+        """Nothing yet."""
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Save, where it is time."""
+        super().on_train_batch_end(trainer, pl_module, None, batch, batch_idx)
+
+
 def make_trainer(
     schedule: Schedule,
     params: TrainParams,
@@ -68,7 +85,7 @@ def make_trainer(
     further: Sequence[pl.Callback] = (),
 ) -> pl.Trainer:
     """A trainer that counts steps, keeps its last state in `scratch` and shows a progress bar."""
-    checkpoint = ModelCheckpoint(
+    checkpoint = CheckpointBetweenSteps(
         scratch,
         filename="step",
         save_last=True,

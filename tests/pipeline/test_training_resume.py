@@ -129,7 +129,7 @@ def test_killed_twice_and_run_again_is_one_run_as_undisturbed(project, tmp_path_
     assert killed(project) == run_id
     assert "continuing run" in finished(project)
     assert json.loads((project / "models/lunar-dtm/orrery-dtm/run.json").read_text())["run_id"] == run_id
-    assert not (project / "build/lunar-dtm/training").exists()
+    assert not (project / "build/lunar-dtm/training/orrery-dtm").exists()
     (run,) = histories(project)
     assert [run] == histories(other)
     assert len(run[2]["train/loss"]) == 40

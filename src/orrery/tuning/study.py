@@ -28,7 +28,6 @@ from orrery.tuning.setting import Setting, drawn
 
 JOURNAL = "study.jsonl"
 WORKER = "worker"  # attribute of a trial: host and process
-ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 STARTUP_TRIALS = 5
 Objective = Callable[[optuna.Trial, Setting], list[float]]
 
@@ -129,9 +128,9 @@ def _next(
     study: optuna.Study, options: TuneParams, seed: int, root: Path, trials: int
 ) -> optuna.Trial | None:
     """The next setting; None when there are enough."""
-    _retry_dead(study, root)
-    known = study.get_trials(deepcopy=False)
-    if sum(trial.state in (*ENDED, TrialState.RUNNING) for trial in known) >= trials:
+    _retry_dead(study, options, root)
+    known = [trial for trial in study.get_trials(deepcopy=False) if trial.state != TrialState.FAIL]
+    if sum(trial.state != TrialState.WAITING for trial in known) >= trials:
         return None
     own = "" if _of_one_host(study) else socket.gethostname()
     draws = derive(seed, "tune", study.study_name, len(known), own)
@@ -151,14 +150,17 @@ def _lock(study: optuna.Study, number: int) -> str:
     return f"tuning-{study.study_name}-{number}"
 
 
-def _retry_dead(study: optuna.Study, root: Path) -> None:
-    """Trials of killed workers of this host end as failed, and their settings are tried next; those of other hosts when these run again."""
+def _retry_dead(study: optuna.Study, options: TuneParams, root: Path) -> None:
+    """Trials of killed workers of this host end as failed, and their settings are tried next; those of other hosts when these run again.
+
+    A setting that was not yet drawn whole is drawn again, the same: failed trials do not count among the draws.
+    """
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         host = str(trial.user_attrs.get(WORKER, "")).partition(":")[0]
         ours = host == socket.gethostname() or (not host and _of_one_host(study))
         if ours and not is_locked(root, _lock(study, trial.number)):
             study.tell(trial.number, state=TrialState.FAIL)
-            if trial.params:
+            if trial.params.keys() == options.space.keys():
                 study.enqueue_trial(trial.params)
 
 

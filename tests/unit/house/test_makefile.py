@@ -44,7 +44,9 @@ def test_repro_fetches_the_sample_before_it_runs_the_pipeline(make):
     # between them system by system, two at a time, which DVC allows only to who waits for its lock
     (beside,) = commands[1:-1]
     assert "xargs -P 2 " in beside
-    assert "dvc --wait-for-lock repro promote@SYSTEM" in beside
+    assert (
+        "dvc --wait-for-lock repro --single-item" in beside
+    )  # else each asks for the data, which one finds busy
 
 
 def test_workers_of_the_tests_do_not_fight_for_the_cores(make):

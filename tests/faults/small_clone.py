@@ -1,4 +1,4 @@
-"""One small clone of kaguya-disparity, its stages as processes, and what they leave behind without times and ids."""
+"""One small clone of kaguya-disparity, its commands as processes, and what they leave behind without times and ids."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import os
 import subprocess
+import sys
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -21,18 +22,32 @@ from tests.unit.systems.kaguya_scenes import SIZE, scene_params, section, small_
 
 ROOT = Path(__file__).parents[2]
 SYSTEM, VARIANT = "kaguya-disparity", "orrery-disparity"
-STAGES = ("ingest", "align", "patch", "train", "evaluate", "register", "promote", "predict")
+PAIR = "data/kaguya/test-a"
+COMMANDS = {
+    "ingest": "ingest --no-version",
+    "align": f"align {SYSTEM}",
+    "gate": f"gate {SYSTEM}",
+    "patch": f"patch {SYSTEM}",
+    "tune": f"tune {SYSTEM}",
+    "train": f"train {SYSTEM} {VARIANT}",
+    "evaluate": f"evaluate {SYSTEM} {VARIANT}",
+    "tables": f"tables {SYSTEM}",
+    "register": f"register {SYSTEM} {VARIANT}",
+    "promote": f"promote {SYSTEM} --allow-refusal",
+    "predict": f"predict {SYSTEM} --left {PAIR}/tc1.lbl --right {PAIR}/tc2.lbl --table SF008S.A --mean-count 200 --out out",
+}
+"""Stage -> what is typed, in the order of the pipeline."""
 SCENES = {"train-a": "flat", "train-b": "mountain", "val-a": "flat", "test-a": "flat", "test-b": "mountain"}
 STEPS = 12
 # A server of forks that has imported everything and computed nothing: no thread is there to be lost by a fork.
 SERVER = multiprocessing.get_context("forkserver")
-PRELOADED = ["tests.faults.random_kills", "orrery.systems.kaguya_disparity.tables", "orrery.training", "orrery.tracking.promotion",
-             "orrery.stages.register", "orrery.stages.predict", "orrery.systems.kaguya_disparity.predict"]  # fmt: skip
+PRELOADED = ["tests.faults.small_clone", "orrery.systems.kaguya_disparity.tables", "orrery.training", "orrery.tracking.promotion",
+             "orrery.stages.register", "orrery.stages.predict", "orrery.stages.tune", "orrery.systems.kaguya_disparity.predict"]  # fmt: skip
 
 
 def make_clone(root: Path) -> Path:
     """Parameters and a git repository, nothing else."""
-    root.mkdir()
+    root.mkdir(exist_ok=True)
     tree = read_yaml(ROOT / "params.yaml")
     scenes = {name: scene_params(kind).model_dump(mode="json") for name, kind in SCENES.items()}
     variant = small_variant(network={"widths": [8, 8, 16]}, optimiser={"steps": STEPS, "warmup_steps": 2})
@@ -44,9 +59,10 @@ def make_clone(root: Path) -> Path:
     }
     tree["train"] |= {"accelerator": "cpu", "threads": 1, "checkpoint_every_steps": 2, "seeds": 1}
     tree["systems"][SYSTEM]["promotion"] |= {"gates": [], "guards": {}, "same_data": False}
+    tree["systems"][SYSTEM]["tune"] |= {"trials": 4, "steps": 4, "seeds": 2}
     with (root / "params.yaml").open("w") as stream:
         YAML(typ="safe", pure=True).dump(tree, stream)
-    (root / ".gitignore").write_text("/build\n/models\n/reports\n/mlruns\n/data\n/out\n/.log\n")
+    (root / ".gitignore").write_text("/build\n/models\n/reports\n/mlruns\n/data\n/out\n")
     for command in (
         ["init", "-q"],
         ["add", "-A"],
@@ -54,6 +70,11 @@ def make_clone(root: Path) -> Path:
     ):
         subprocess.run(["git", *command], cwd=root, check=True, capture_output=True)
     return root
+
+
+def log_of(root: Path) -> Path:
+    """What the last command said; beside the clone, which may be full."""
+    return root.with_name(f"{root.name}.log")
 
 
 def begin(stage: str, root: Path) -> tuple[Any, Connection]:
@@ -73,7 +94,7 @@ def finish(stage: str, root: Path) -> float:
     child, _ = begin(stage, root)
     started = time.monotonic()
     child.join(300)
-    assert child.exitcode == 0, (stage, (root / ".log").read_text()[-3000:])
+    assert child.exitcode == 0, (stage, log_of(root).read_text()[-3000:])
     return time.monotonic() - started
 
 
@@ -83,53 +104,22 @@ def killed_after(stage: str, root: Path, seconds: float) -> bool:
     child.join(seconds)
     child.kill()
     child.join()
-    assert child.exitcode in (0, -9), (stage, (root / ".log").read_text()[-3000:])
+    assert child.exitcode in (0, -9), (stage, log_of(root).read_text()[-3000:])
     return bool(child.exitcode)
 
 
 def _run(stage: str, root: Path, sending: Connection) -> None:
+    from orrery.cli import main
     from orrery.systems.kaguya_disparity import system, tables  # noqa: F401  imported before the clock runs
 
-    log = os.open(root / ".log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    log = os.open(log_of(root), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.chdir(root)
     os.environ["DVC_ROOT"] = str(root)
+    sys.argv = ["orrery", *COMMANDS[stage].split()]
     sending.send(None)
-    _call(stage, root)
-
-
-def _call(stage: str, root: Path) -> None:
-    from orrery.stages import align, evaluate, gate, ingest, patch, predict, promote, register, tables, train
-
-    match stage:
-        case "ingest":
-            ingest.run(root / "data", versioned=False)
-        case "align":
-            align.run(SYSTEM)
-        case "gate":
-            gate.run(SYSTEM)
-        case "patch":
-            patch.run(SYSTEM)
-        case "train":
-            train.run(SYSTEM, VARIANT)
-        case "evaluate":
-            evaluate.run(SYSTEM, VARIANT)
-        case "tables":
-            tables.run(SYSTEM)
-        case "register":
-            register.run(SYSTEM, VARIANT)
-        case "promote":
-            promote.run(SYSTEM, None, dry_run=False, rollback=False, history=False, allow_refusal=True)
-        case "predict":
-            pair = root / "data/kaguya/test-a"
-            request = {
-                "left": pair / "tc1.lbl",
-                "right": pair / "tc2.lbl",
-                "table": "SF008S.A",
-                "mean_count": 200.0,
-            }
-            predict.run(SYSTEM, request, root / "out", "champion")
+    main()
 
 
 def results(root: Path) -> dict[str, Any]:
@@ -137,11 +127,12 @@ def results(root: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name in ("data", "build", "models", "reports", "out"):
         for path in sorted((root / name).rglob("*")):
-            if path.is_file() and "-docs/" not in path.as_posix():
+            if path.is_file() and not any(part in path.as_posix() for part in UNEQUAL):
                 found[path.relative_to(root).as_posix()] = _content(path)
     return found
 
 
+UNEQUAL = ("-docs/", "tuning/pictures/")  # tell times, and the numbers of trials
 NAMING = ("run.json", "registered.json", "promotion.json", "item.json")  # tell runs and times
 
 
@@ -149,6 +140,8 @@ def _content(path: Path) -> Any:
     """Bytes; but the run's id and the time that something took are left out."""
     if path.name in NAMING:
         return sorted(json.loads(path.read_text()))
+    if "tuning" in path.parts:
+        return _unnumbered(json.loads(path.read_text()))
     if path.name in ("metrics.json", "tables.json"):
         return _timeless(json.loads(path.read_text()))
     if path.name == "tables.md":
@@ -158,6 +151,18 @@ def _content(path: Path) -> Any:
             tags = {name: value for name, value in dataset.tags().items() if name != "orrery_run_id"}
             return tags, hashlib.sha256(dataset.read().tobytes()).hexdigest()
     return sha256(path)
+
+
+def _unnumbered(value: Any) -> Any:
+    """What a study found, without the numbers of its trials: one that was killed keeps its own, and is tried again."""
+    if isinstance(value, dict):
+        numbers = ("number", "trial", "best", "study")
+        return {name: _unnumbered(each) for name, each in value.items() if name not in numbers}
+    if isinstance(value, list):
+        return [
+            _unnumbered(each) for each in value if not isinstance(each, dict) or each.get("state") != "fail"
+        ]
+    return value
 
 
 def _timeless(value: Any) -> Any:

@@ -41,6 +41,7 @@ GSD_M, WIDTH_PX, TEXTURE_PX, SEAM_PX = 6.0, 5064, 1024, 1500
 BANDS_NM = (442.63, 533.74, 592.35, 1079.96, 1500.03, 2503.12)
 DEMO_WIDTHS = (24, 32, 64, 96)  # of orrery-bands in params.yaml
 PARAMS = PredictParams()
+SUN = (300.0, 35.0)  # azimuth and elevation, degrees
 
 
 def rows() -> list[Row]:
@@ -135,7 +136,7 @@ def _edges(divisor: int) -> set[int]:
 
 def _band(image: Path, out: Path, stub: Stub, divisor: int, weights: str) -> Array:
     params = PARAMS.model_copy(update={"weights": weights, "stride_divisor": divisor})
-    predict([image], out, model=stub, params=params, tags={}, progress=False)
+    predict([image], out, model=stub, params=params, tags={}, sun=SUN, progress=False)
     with rasterio.open(out / "bands.tif") as dataset:
         return np.asarray(dataset.read(1))
 
@@ -188,7 +189,9 @@ def measure_large(folder: Path) -> dict[str, float]:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     stub, start, cpu = NetworkStub("demo-network"), time.perf_counter(), time.process_time()
-    predict([folder / "image.tif"], folder / "out", model=stub, params=PARAMS, tags={}, progress=False)
+    predict(
+        [folder / "image.tif"], folder / "out", model=stub, params=PARAMS, tags={}, sun=SUN, progress=False
+    )
     return {
         "wall_s": time.perf_counter() - start,
         "cpu_s": time.process_time() - cpu,

@@ -210,7 +210,7 @@ def bootstrap_here(root: Path) -> None:
 
 def train_and_die(root: Path) -> None:
     os.chdir(root)
-    with training_run(SYSTEM, "ours", make_params(), root=root) as run:
+    with training_run(SYSTEM, "ours", make_params(), attempt="dying", root=root) as run:
         run.logger.log_metrics({"loss": 0.5}, step=3)
         os.kill(os.getpid(), signal.SIGKILL)
 

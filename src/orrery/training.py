@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import uuid
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,7 +29,7 @@ from orrery.params import Params, Section, TrainParams
 from orrery.seeds import derive, replica_seed
 from orrery.systems.base import Schedule, System, Workspace
 
-LAST = "last.ckpt"
+LAST, BEGUN = "last.ckpt", "training.json"
 PARTS = {
     "global_step",
     "state_dict",
@@ -133,22 +134,30 @@ class Attempt:
         """Where the result lies once all is done."""
         return self.scratch / "trained"
 
-    def resume(self) -> str | None:
-        """The run id of what was begun under the same key, if any; the folder is empty otherwise."""
-        state = self.scratch / "training.json"
-        if state.exists() and read_text_of(state, "key") == self.key:
-            return read_text_of(state, "run_id")
-        remove(self.scratch)
-        return None
+    @property
+    def checkpoint(self) -> Path:
+        """The last state that was kept."""
+        return self.scratch / LAST
 
-    @rank_zero_only
-    def remember(self, run_id: str) -> None:
-        """Note the run, so that a restart continues it."""
-        write_json(self.scratch / "training.json", {"key": self.key, "run_id": run_id})
+    @property
+    def kept(self) -> Path:
+        """Is there once the run has everything, too, and has ended."""
+        return self.scratch / "kept"
+
+    def begin(self) -> str:
+        """A name under which the training's run is found again, noted before there is a run.
+
+        The folder is emptied first where it belongs to another key.
+        """
+        state = self.scratch / BEGUN
+        if not state.exists() or read_text_of(state, "key") != self.key:
+            remove(self.scratch)
+            write_json(state, {"key": self.key, "attempt": uuid.uuid4().hex})
+        return read_text_of(state, "attempt")
 
     @rank_zero_only
     def finish(self, task: pl.LightningModule, recipe: Mapping[str, Any], run: Mapping[str, Any]) -> None:
-        """Write weights, recipe and run id, all or nothing."""
+        """Write weights, recipe and run id, all or nothing; the run may still lack them."""
         with replacing(self.trained) as temporary:
             temporary.mkdir()
             state = task.net.state_dict()  # type: ignore[union-attr]
@@ -156,6 +165,11 @@ class Attempt:
             save_file(weights, temporary / "weights.safetensors")
             write_json(temporary / "recipe.json", dict(recipe))
             write_json(temporary / "run.json", dict(run))
+
+    @rank_zero_only
+    def keep(self) -> None:
+        """Note that the run has ended."""
+        self.kept.touch()
 
 
 def fit(

@@ -113,12 +113,12 @@ def checkpoint(folder: Path) -> Read:
 
 def attempt(folder: Path) -> Read:
     under_way = Attempt(folder / "scratch", "a key")
-    under_way.remember("0" * 32)
+    under_way.begin()
 
     def whole() -> Any:
         """Another key than the kept one empties the folder: what is inside is kept aside."""
         content = {path: path.read_bytes() for path in under_way.scratch.iterdir() if path.is_file()}
-        found = under_way.resume()
+        found = under_way.begin()
         under_way.scratch.mkdir(exist_ok=True)
         for path, each in content.items():
             path.write_bytes(each)

@@ -72,7 +72,7 @@ def project(tmp_path_factory):
     return root
 
 
-def run(root, *command, check=True):
+def begin(root, *command):
     paths = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     environment = {
         **os.environ,
@@ -82,10 +82,25 @@ def run(root, *command, check=True):
         "OMP_NUM_THREADS": "1",
     }
     environment.pop("DVC_ROOT", None)
-    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
-    if check and done.returncode:
-        pytest.fail(f"{' '.join(command)}\n{done.stdout}\n{done.stderr}")
-    return done
+    return subprocess.Popen(
+        command, cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def end(process, check=True):
+    stdout, stderr = process.communicate(timeout=300)
+    if check and process.returncode:
+        pytest.fail(f"{' '.join(process.args)}\n{stdout}\n{stderr}")
+    return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+
+
+def run(root, *command, check=True):
+    return end(begin(root, *command), check)
+
+
+def runs_of(root):
+    """What MLflow has of the toy, newest first."""
+    return [json.loads(line) for line in run(root, "orrery", "runs", "toy", "--json").stdout.splitlines()]
 
 
 def test_it_ends_with_a_champion(project):
@@ -209,8 +224,45 @@ def test_tuning_that_is_killed_goes_on_and_changes_what_is_confirmed(project, tm
     )
     listing = run(clone, "dvc", "repro", "--dry").stdout
     assert "Running stage 'train@toy-slow'" in listing
-    runs = [json.loads(line) for line in run(clone, "orrery", "runs", "toy", "--json").stdout.splitlines()]
-    assert "RUNNING" not in {each["status"] for each in runs}
+    assert "RUNNING" not in {each["status"] for each in runs_of(clone)}
+
+
+@pytest.fixture
+def other_clone(project, tmp_path):
+    """A copy, in which the fast variant's settings changed."""
+    clone = tmp_path / "clone"
+    shutil.copytree(project, clone, symlinks=True)
+    params = clone / "params.yaml"
+    params.write_text(params.read_text().replace("learning_rate: 0.3", "learning_rate: 0.2"))
+    return clone
+
+
+@pytest.mark.faults
+def test_two_repros_at_once_do_the_work_once(other_clone):
+    before = len(runs_of(other_clone))
+    begun = [
+        begin(other_clone, "dvc", *wait, "repro") for wait in (["--wait-for-lock"], ["--wait-for-lock"], [])
+    ]
+    for done in [end(process, check=False) for process in begun]:
+        # DVC refuses whoever meets the other at one stage, and names the process
+        assert done.returncode == 0 or "is busy" in done.stderr or "lock" in done.stderr
+    run(other_clone, "dvc", "repro")
+    assert "up to date" in run(other_clone, "dvc", "repro").stdout
+    runs = runs_of(other_clone)
+    assert len(runs) == before + 2  # two seeds, trained once
+    assert {each["status"] for each in runs} == {"FINISHED"}
+    assert not any((other_clone / "build").rglob("*.partial*"))
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("options", [[], ["--temp"]], ids=["in place", "in a copy"])
+def test_an_experiment_is_a_run_of_its_clone(other_clone, options):
+    before = {each["run_id"] for each in runs_of(other_clone)}
+    change = ["--set-param", "systems.toy.variants.fast.learning_rate=0.25"]
+    run(other_clone, "dvc", "exp", "run", *options, *change, "train@toy-fast")
+    fresh = [each for each in runs_of(other_clone) if each["run_id"] not in before]
+    assert sorted(each["seed"] for each in fresh) == ["0", "1"]
+    assert {each["status"] for each in fresh} == {"FINISHED"}
 
 
 def test_tuning_is_no_part_of_the_pipeline(project):

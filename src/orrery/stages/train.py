@@ -36,15 +36,16 @@ def _train(system: str, variant: str, params: Params, work: Workspace, replica: 
     key = f"{params.digest()}-{sha256(work.patches / 'index.parquet')}"
     attempt = Attempt(work.scratch(variant, replica), key)
     with first_before_others():
-        resumed = attempt.resume()
-    if attempt.trained.exists():
+        name = attempt.begin()
+    if attempt.kept.exists():
         return attempt
-    if resumed and rank() == 0:
-        click.echo(f"{system} {variant}: continuing run {resumed} from its last checkpoint")
-    with training_run(system, variant, params, run_id=resumed, data=work.patches, replica=replica) as tracked:
-        attempt.remember(tracked.run_id)
-        task = fit(task_system, section, variant, params, work, tracked.lightning_logger(), replica)
-        recipe = task_system.recipe(task, work.patches, section, variant)
-        attempt.finish(task, recipe, {"run_id": tracked.run_id, "system": system, "variant": variant})
+    with training_run(system, variant, params, attempt=name, data=work.patches, replica=replica) as tracked:
+        if attempt.checkpoint.exists() and rank() == 0:
+            click.echo(f"{system} {variant}: continuing run {tracked.run_id} from its last checkpoint")
+        if not attempt.trained.exists():
+            task = fit(task_system, section, variant, params, work, tracked.lightning_logger(), replica)
+            recipe = task_system.recipe(task, work.patches, section, variant)
+            attempt.finish(task, recipe, {"run_id": tracked.run_id, "system": system, "variant": variant})
         tracked.log_artifacts(attempt.trained, "model")
+    attempt.keep()
     return attempt

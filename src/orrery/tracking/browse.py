@@ -23,7 +23,9 @@ from orrery.tracking.store import connect
 
 SHORT = 8  # characters of an id that are shown
 IMPORTED = "imported.from"
-WEIGHTS, BEGUN = "run.json", "training.json"
+WEIGHTS = "run.json"
+NOTES = {WEIGHTS: "run_id", "training.json": "attempt"}
+"""What a training writes -> what it names of its run."""
 PICTURES_COMPARED = 8
 
 
@@ -122,9 +124,7 @@ def find_run(root: Path, named: str) -> Run:
     wanted = _written_by(path) if named and path.exists() else named
     experiments = [each.experiment_id for each in client.search_experiments(view_type=ViewType.ACTIVE_ONLY)]
     found = [
-        run
-        for run in _runs(client, experiments)
-        if run.info.run_id.startswith(wanted) or run.data.tags.get(IMPORTED, "-").startswith(wanted)
+        run for run in _runs(client, experiments) if any(name.startswith(wanted) for name in _names(run))
     ]
     if not found:
         raise OrreryError(f"no run {wanted!r}", remedy="see `orrery runs`")
@@ -136,13 +136,18 @@ def find_run(root: Path, named: str) -> Run:
     return found[0]
 
 
+def _names(run: Run) -> list[str]:
+    """What a run may be called by: its id here, where it was exported, and the name of its training."""
+    return [run.info.run_id, *(run.data.tags[key] for key in (IMPORTED, "attempt") if key in run.data.tags)]
+
+
 def _written_by(path: Path) -> str:
     folder = path if path.is_dir() else path.parent
-    for name in (WEIGHTS, BEGUN):
+    for name, key in NOTES.items():
         if (folder / name).exists():
-            return read_text_of(folder / name, "run_id")
+            return read_text_of(folder / name, key)
     raise OrreryError(
-        "was written by no training", file=path, remedy=f"name a folder with {WEIGHTS} or {BEGUN}"
+        "was written by no training", file=path, remedy=f"name a folder with {' or '.join(NOTES)}"
     )
 
 

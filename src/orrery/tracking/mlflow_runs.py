@@ -15,7 +15,6 @@ from mlflow.data.dataset import Dataset
 from mlflow.data.dataset_source_registry import get_dataset_source_from_json
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import Param, Run, ViewType
-from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from orrery.params import Params
@@ -32,7 +31,7 @@ SHOWN = ("seed", "scale", "train")  # shown beside the variant's own; the artifa
 
 @contextmanager
 def tracked_run(
-    params: Params, tags: Mapping[str, str], run_id: str | None, data: Path | None, root: Path
+    params: Params, tags: Mapping[str, str], data: Path | None, root: Path
 ) -> Iterator[TrackedRun]:
     """See `orrery.tracking.runs.training_run`; `tags` name the system and the variant."""
     experiment = bootstrap(root, tags["system"])
@@ -40,7 +39,9 @@ def tracked_run(
     name = f"{tags['system']}-{tags['variant']}" + (
         f"-seed-{tags['replica']}" if tags["replica"] != "0" else ""
     )
-    run = _existing(client, run_id) or client.create_run(experiment, tags=dict(tags), run_name=name)
+    run = _begun(client, experiment, tags.get("attempt")) or client.create_run(
+        experiment, tags=dict(tags), run_name=name
+    )
     run_id = run.info.run_id
     with locked(root, _lock(run_id), busy=f"the training of {name} is running in another process"):
         _end_dead_runs(client, experiment, root)
@@ -72,13 +73,13 @@ def _lock(run_id: str) -> str:
     return f"run-{run_id}"
 
 
-def _existing(client: MlflowClient, run_id: str | None) -> Run | None:
-    """The run to continue, unless it is gone."""
-    try:
-        run = client.get_run(run_id) if run_id else None
-    except MlflowException:
+def _begun(client: MlflowClient, experiment: str, attempt: str | None) -> Run | None:
+    """The run of a training that was begun, unless it is gone."""
+    if attempt is None:
         return None
-    return run if run and run.info.lifecycle_stage == "active" else None
+    return next(
+        iter(client.search_runs([experiment], f"tags.attempt = '{attempt}'", ViewType.ACTIVE_ONLY)), None
+    )
 
 
 def _end_dead_runs(client: MlflowClient, experiment: str, root: Path) -> None:

@@ -53,7 +53,7 @@ def training_run(
     variant: str,
     params: Params,
     *,
-    run_id: str | None = None,
+    attempt: str | None = None,
     data: Path | None = None,
     replica: int = 0,
     tags: Mapping[str, str] | None = None,
@@ -61,15 +61,15 @@ def training_run(
 ) -> Iterator[TrackedRun]:
     """Open the run of a training; on leaving, it is FINISHED, FAILED on an error, KILLED on an interrupt.
 
-    A training that is killed outright leaves its run open; continuing it with `run_id` or the next training of the
-    same clone ends it. Of several processes training together only the first one logs. Where MLflow is not
+    A training that is killed outright leaves its run open; the next `attempt` of that name continues it, or the next training
+    of the same clone ends it. Of several processes training together only the first one logs. Where MLflow is not
     installed, metrics go to a CSV file instead.
 
     Args:
         system: also the name of the experiment.
         variant: of the system.
         params: the resolved parameters, logged in full; they decide about the W&B mirror.
-        run_id: a run to continue; where it is unknown or was deleted, a new one is opened.
+        attempt: name of the training; the run that has it is continued, where there is one.
         data: file or folder trained on, logged with the md5 that DVC gives it.
         replica: number of the seed, counted from 0; a tag of the run.
         tags: further ones, e.g. of the study that the training belongs to.
@@ -80,19 +80,20 @@ def training_run(
     """
     root = root or project_root()
     known = run_tags(system, variant, params.digest(), checkout_root())
-    tags = known | {"replica": str(replica)} | dict(tags or {})
+    named = {"attempt": attempt} if attempt else {}
+    tags = known | {"replica": str(replica)} | named | dict(tags or {})
     first, mlflow = getattr(rank_zero_only, "rank", 0) == 0, find_spec("mlflow") is not None
     if first and not mlflow:
         click.echo(f"MLflow is not installed: this training is logged to {root / UNTRACKED} only", err=True)
     if not mlflow:
-        yield _untracked(run_id or uuid.uuid4().hex, params, tags, root)
+        yield _untracked(attempt or uuid.uuid4().hex, params, tags, root)
         return
     if not first:
-        yield TrackedRun(run_id or "", RunLogger(tracking_uri(root), run_id), lambda folder, name: None)
+        yield TrackedRun("", RunLogger(tracking_uri(root), None), lambda folder, name: None)
         return
     from orrery.tracking.mlflow_runs import tracked_run
 
-    with tracked_run(params, tags, run_id, data, root) as run:
+    with tracked_run(params, tags, data, root) as run:
         yield run
 
 

@@ -13,12 +13,12 @@ import optuna
 import pytorch_lightning as pl
 
 from orrery.errors import OrreryError
-from orrery.files import read_as, read_text_of, remove, write_json
+from orrery.files import read_as, remove, write_json
 from orrery.params import Params, validate
 from orrery.systems.base import System, SystemSection, Trained, Workspace
 from orrery.systems.scores import Scores, scores
 from orrery.tracking.runs import training_run
-from orrery.training import fit
+from orrery.training import Attempt, fit
 from orrery.tuning.params import TuneParams
 from orrery.tuning.setting import Setting, variant_of, with_setting
 
@@ -71,25 +71,24 @@ def scored(
         json.dumps([ours.model_dump(mode="json"), params.seed, replica], sort_keys=True).encode()
     ).hexdigest()[:16]
     work = TuningWorkspace(owner.name, name=key)
-    done, state = folder(work) / "scores" / f"{key}.json", work.scratch(variant) / "training.json"
+    done = folder(work) / "scores" / f"{key}.json"
     if done.exists():
         return read_as(done, Scores, "a file of scores", "delete it to judge again")
-    begun = read_text_of(state, "run_id") if state.exists() else None
+    attempt = Attempt(work.scratch(variant), key)
     pruned: optuna.TrialPruned | None = None
     with training_run(
-        owner.name, variant, params, run_id=begun, data=work.patches, replica=replica, tags=tags
+        owner.name, variant, params, attempt=attempt.begin(), data=work.patches, replica=replica, tags=tags
     ) as tracked:
-        write_json(state, {"run_id": tracked.run_id})
         try:
             task = fit(owner, ours, variant, params, work, tracked.lightning_logger(), replica, callbacks)
         except optuna.TrialPruned as told:  # an end as good as another: the run has not failed
             pruned = told
     if pruned:
-        remove(work.scratch(variant))
+        remove(attempt.scratch)
         raise pruned
     found = _judged(owner, ours, variant, task, work)
     write_json(done, found)
-    remove(work.scratch(variant))
+    remove(attempt.scratch)
     return found
 
 

@@ -51,7 +51,8 @@ def test_a_run_is_found_by_its_id_its_beginning_and_its_weights(clone: Path, bot
 def test_a_training_under_way_leads_to_its_run(clone: Path, both: list[str]) -> None:
     scratch = clone / "build/lunar-dtm/training/ours/seed-0"
     scratch.mkdir(parents=True)
-    write_json(scratch / "training.json", {"run_id": both[1], "key": "k"})
+    write_json(scratch / "training.json", {"attempt": "a" * 32, "key": "k"})
+    connect(clone).set_tag(both[1], "attempt", "a" * 32)
     assert find_run(clone, str(scratch)).info.run_id == both[1]
 
 

@@ -68,11 +68,11 @@ def test_the_end_of_a_run_is_told_as_it_was(clone: Path, error: BaseException, s
 
 
 def test_a_resumed_run_is_the_same_and_repeats_nothing(clone: Path) -> None:
-    with training_run(SYSTEM, "ours", make_params(), root=clone) as first:
+    with training_run(SYSTEM, "ours", make_params(), attempt="one", root=clone) as first:
         for step in (1, 2, 3):
             first.logger.log_metrics({"loss": 1 / step}, step)
     changed = make_params(learning_rate=5e-4)
-    with training_run(SYSTEM, "ours", changed, run_id=first.run_id, root=clone) as again:
+    with training_run(SYSTEM, "ours", changed, attempt="one", root=clone) as again:
         assert get_run(clone, again.run_id).info.status == "RUNNING"
         for step in (2, 3, 4):  # from the checkpoint of step 1
             again.logger.log_metrics({"loss": 1 / step}, step)
@@ -84,10 +84,10 @@ def test_a_resumed_run_is_the_same_and_repeats_nothing(clone: Path) -> None:
 
 
 def test_a_run_that_is_gone_is_not_resumed(clone: Path) -> None:
-    with training_run(SYSTEM, "ours", make_params(), run_id="0" * 32, root=clone) as tracked:
-        assert tracked.run_id != "0" * 32
+    with training_run(SYSTEM, "ours", make_params(), attempt="one", root=clone) as tracked:
+        pass
     connect(clone).delete_run(tracked.run_id)
-    with training_run(SYSTEM, "ours", make_params(), run_id=tracked.run_id, root=clone) as new:
+    with training_run(SYSTEM, "ours", make_params(), attempt="one", root=clone) as new:
         assert new.run_id != tracked.run_id
 
 
@@ -105,19 +105,19 @@ def test_a_run_killed_outright_is_ended_by_the_next_one_or_continued(clone: Path
         ):
             pass
         assert get_run(clone, living.run_id).info.status == "RUNNING"  # it is held, so it was not swept
-    with training_run(SYSTEM, "ours", make_params(), run_id=dead.info.run_id, root=clone) as resumed:
+    with training_run(SYSTEM, "ours", make_params(), attempt="dying", root=clone) as resumed:
         assert resumed.run_id == dead.info.run_id
     assert get_run(clone, dead.info.run_id).info.status == "FINISHED"
     assert steps(clone, dead.info.run_id, "loss") == [(3, 0.5)]
 
 
 def test_a_run_that_another_process_continues_is_left_to_it(clone: Path) -> None:
-    with training_run(SYSTEM, "ours", make_params(), root=clone) as tracked:
+    with training_run(SYSTEM, "ours", make_params(), attempt="one", root=clone) as tracked:
         pass
     with (
         locked(clone, f"run-{tracked.run_id}"),
         pytest.raises(OrreryError, match="training of lunar-dtm-ours is running in another process"),
-        training_run(SYSTEM, "ours", make_params(), run_id=tracked.run_id, root=clone),
+        training_run(SYSTEM, "ours", make_params(), attempt="one", root=clone),
     ):
         pass
 
@@ -125,10 +125,9 @@ def test_a_run_that_another_process_continues_is_left_to_it(clone: Path) -> None
 def test_only_the_first_of_several_processes_logs(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     count = len(all_runs(clone))
     monkeypatch.setattr(rank_zero_only, "rank", 1)
-    with training_run(SYSTEM, "ours", make_params(), run_id="0" * 32, root=clone) as tracked:
+    with training_run(SYSTEM, "ours", make_params(), attempt="one", root=clone) as tracked:
         tracked.lightning_logger().log_metrics({"loss": 1.0}, 1)
         tracked.log_artifacts(clone, "model")
-    assert tracked.run_id == "0" * 32
     assert len(all_runs(clone)) == count
 
 
@@ -210,10 +209,10 @@ def test_a_machine_without_mlflow_trains_all_the_same(
     monkeypatch.setattr("orrery.tracking.runs.find_spec", lambda name: None)
     monkeypatch.setattr(mlflow, "log_metric", lambda *arguments: None)
     count = len(all_runs(clone))
-    with training_run(SYSTEM, "ours", make_params(), root=clone) as tracked:
+    with training_run(SYSTEM, "ours", make_params(), attempt="one", root=clone) as tracked:
         fit(tracked.lightning_logger())
         tracked.log_artifacts(clone / "mlruns/evidence-1", "model")
-    with training_run(SYSTEM, "ours", make_params(), run_id=tracked.run_id, root=clone) as again:
+    with training_run(SYSTEM, "ours", make_params(), attempt="one", root=clone) as again:
         fit(again.lightning_logger())
     assert (
         capsys.readouterr()

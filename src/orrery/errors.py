@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from os import PathLike
+from typing import Any
 
 
 class OrreryError(Exception):
@@ -20,3 +22,7 @@ class OrreryError(Exception):
         self.problem, self.remedy, self.file = problem, remedy, file
         where = f"{file}: " if file is not None else ""
         super().__init__(f"{where}{problem}; {remedy}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Whole, too, where it comes from a worker in another process."""
+        return partial(type(self), self.problem, remedy=self.remedy, file=self.file), ()

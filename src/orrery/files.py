@@ -8,14 +8,16 @@ import os
 import shutil
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 from zipfile import BadZipFile
 
+from numpy.typing import NDArray
 from pydantic import TypeAdapter
 from safetensors import SafetensorError
+from safetensors.numpy import save
 
 from orrery.errors import OrreryError
 
@@ -96,6 +98,14 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, content: Any) -> None:
     """Write sorted, indented JSON atomically: equal content is equal bytes. NaN is refused."""
     write_text(path, json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+
+def write_tensors(path: Path, tensors: Mapping[str, NDArray[Any]]) -> None:
+    """Write named arrays as safetensors, inside a `replacing`.
+
+    The library's own writing maps the file into memory, and on a full disk the process dies of a signal.
+    """
+    path.write_bytes(save(dict(tensors)))
 
 
 @contextmanager

@@ -20,11 +20,10 @@ from pytorch_lightning.callbacks import EMAWeightAveraging, ModelCheckpoint, TQD
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.strategies import DDPStrategy
 from pytorch_lightning.utilities import rank_zero_only
-from safetensors.torch import save_file
 
 from orrery.distributed import normalise_together, rank
 from orrery.errors import OrreryError
-from orrery.files import read_text_of, reading, remove, replacing, write_json
+from orrery.files import read_text_of, reading, remove, replacing, write_json, write_tensors
 from orrery.params import Params, Section, TrainParams
 from orrery.seeds import derive, replica_seed
 from orrery.systems.base import Schedule, System, Workspace
@@ -61,21 +60,39 @@ def precision(choice: str) -> Any:
     )
 
 
-class CheckpointBetweenSteps(ModelCheckpoint):
-    """Saves as the next step begins.
+class LoggedCheckpoint(ModelCheckpoint):
+    """A checkpoint that counts only once the metrics and the validation of its step are logged.
 
-    Lightning's own saves before a step's metrics and validation are logged: a training killed just then would go on behind a
-    gap in its curves.
+    Lightning saves before that: a training killed just then would go on behind a gap in its curves. So it saves under another
+    name, which becomes `last.ckpt` as the next step begins.
     """
 
-    def on_train_batch_end(self, *told: Any) -> None:
-        """Nothing yet."""
+    CHECKPOINT_NAME_LAST = "pending"
+
+    @property
+    def _pending(self) -> Path:
+        return Path(str(self.dirpath)) / f"{self.CHECKPOINT_NAME_LAST}{self.FILE_EXTENSION}"
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Forget one whose step was never logged."""
+        super().on_train_start(trainer, pl_module)
+        if trainer.is_global_zero:
+            self._pending.unlink(missing_ok=True)
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Save, where it is time."""
-        super().on_train_batch_end(trainer, pl_module, None, batch, batch_idx)
+        """The step before this one is logged."""
+        self._settle(trainer)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """So is the last one."""
+        super().on_train_end(trainer, pl_module)
+        self._settle(trainer)
+
+    def _settle(self, trainer: pl.Trainer) -> None:
+        if trainer.is_global_zero and self._pending.exists():
+            os.replace(self._pending, self._pending.with_name(LAST))
 
 
 def make_trainer(
@@ -86,7 +103,7 @@ def make_trainer(
     further: Sequence[pl.Callback] = (),
 ) -> pl.Trainer:
     """A trainer that counts steps, keeps its last state in `scratch` and shows a progress bar."""
-    checkpoint = CheckpointBetweenSteps(
+    checkpoint = LoggedCheckpoint(
         scratch,
         filename="step",
         save_last=True,
@@ -161,8 +178,8 @@ class Attempt:
         with replacing(self.trained) as temporary:
             temporary.mkdir()
             state = task.net.state_dict()  # type: ignore[union-attr]
-            weights = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-            save_file(weights, temporary / "weights.safetensors")
+            weights = {name: tensor.detach().cpu().contiguous().numpy() for name, tensor in state.items()}
+            write_tensors(temporary / "weights.safetensors", weights)
             write_json(temporary / "recipe.json", dict(recipe))
             write_json(temporary / "run.json", dict(run))
 

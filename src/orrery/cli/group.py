@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 
 import click
@@ -12,6 +13,13 @@ from orrery.errors import OrreryError
 
 # A disk or a permission that is at fault, wherever it shows: no traceback helps. Every other OSError is a bug.
 ENVIRONMENT = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
+# The same as libraries of other languages say it.
+SAID = {
+    "No space left on device": errno.ENOSPC,
+    "database or disk is full": errno.ENOSPC,
+    "Read-only file system": errno.EROFS,
+    "readonly database": errno.EROFS,
+}
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -38,10 +46,21 @@ def main() -> None:
     except OrreryError as error:
         click.echo(f"orrery: {' '.join(str(error).split())}", err=True)
         sys.exit(2)
-    except OSError as error:
-        if error.errno not in ENVIRONMENT:
+    except Exception as error:
+        told = environment(error)
+        if told is None:
             raise
-        click.echo(
-            f"orrery: {error.filename or 'a file'}: {error.strerror}; free space or check the path", err=True
-        )
+        click.echo(f"orrery: {told}; free space or check the path", err=True)
         sys.exit(2)
+
+
+def environment(error: BaseException | None) -> str | None:
+    """What of the disk or its permissions is behind an error, or behind what it was raised from; None where nothing is."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in ENVIRONMENT:
+            return f"{error.filename or 'a file'}: {error.strerror}"
+        said = next((number for text, number in SAID.items() if text in str(error)), None)
+        if said is not None:
+            return f"a file: {os.strerror(said)}"
+        error = error.__cause__ or error.__context__
+    return None

@@ -6,6 +6,7 @@ Importing this module takes seconds.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
@@ -25,6 +26,9 @@ from great_expectations.expectations.row_conditions import Column, Condition
 
 from orrery.gates.expectations import ExpectationParams
 
+logging.getLogger("great_expectations").setLevel(
+    logging.CRITICAL
+)  # what it raises is told by us, without its traceback
 NAME = "gate"  # of the one suite, checkpoint and site of an ephemeral context
 
 

@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import safe_open
-from safetensors.numpy import save_file
 
-from orrery.files import read_as, reading, replacing, write_json
+from orrery.files import read_as, reading, replacing, write_json, write_tensors
 from orrery.raster.scene import Scene
 from orrery.systems.kaguya_disparity.conditions import Condition
 
@@ -77,7 +76,7 @@ def write_aligned(folder: Path, scene: Scene, found: Sequence[tuple[Condition, P
     with replacing(folder) as temporary:
         temporary.mkdir()
         for condition, planes in found:
-            save_file(_compact(planes), temporary / f"{condition.key}.safetensors")
+            write_tensors(temporary / f"{condition.key}.safetensors", _compact(planes))
         write_json(
             temporary / SCENE,
             {

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.numpy import save_file
 from torch.utils.flop_counter import FlopCounterMode
 
+from orrery.files import write_tensors
 from orrery.instruments.terrain_camera import GSD_M
 from orrery.reliability import reliability
 from orrery.systems.kaguya_disparity.aligned import AlignedPair, Planes, list_aligned
@@ -59,7 +59,7 @@ def evaluate(
         for suffix, each in scene.sums.items():
             sums[suffix] = sums.get(suffix, Sums()) + each
     if out is not None:
-        save_file({scene.pair.id: scene.example for scene in judged}, out / EXAMPLES)
+        write_tensors(out / EXAMPLES, {scene.pair.id: scene.example for scene in judged})
     return {
         "variant": model.name,
         "scenes": {scene.pair.id: scene.row for scene in judged},

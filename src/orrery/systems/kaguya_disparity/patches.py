@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from safetensors.numpy import save_file
 
 from orrery.errors import OrreryError
-from orrery.files import replacing, write_json
+from orrery.files import replacing, write_json, write_tensors
 from orrery.raster.tiles import corners
 from orrery.seeds import stream
 from orrery.systems.kaguya_disparity.aligned import AlignedPair, Planes, list_aligned
@@ -99,7 +98,7 @@ def _write(
                 cut["residual"].append(planes["residual"][part].astype(np.float16))
                 cut["valid"].append(planes["valid"][part].astype(np.uint8))
     if cut["valid"]:
-        save_file({name: np.stack(parts) for name, parts in cut.items()}, out / f"{scene.id}.safetensors")
+        write_tensors(out / f"{scene.id}.safetensors", {name: np.stack(parts) for name, parts in cut.items()})
 
 
 def scene_features(planes: Planes, condition: Condition, scaling: Scaling) -> Array:

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from safetensors.numpy import save_file
 
 from orrery.errors import OrreryError
-from orrery.files import replacing, write_json
+from orrery.files import replacing, write_json, write_tensors
 from orrery.raster.grid import AffineMap
 from orrery.raster.io import Raster, upsample
 from orrery.raster.tiles import corners
@@ -122,7 +121,7 @@ def _write_scene(
         if not kept:
             continue
         (out / subset).mkdir(parents=True, exist_ok=True)
-        save_file(_stack(planes, truth, kept, params), out / shard)
+        write_tensors(out / shard, _stack(planes, truth, kept, params))
         rows.extend(
             {
                 "shard": shard, "position": position, "set": subset, "scene": scene.id, "site": scene.site,

@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from safetensors.numpy import save_file
 
 from orrery.errors import OrreryError
-from orrery.files import replacing, write_json
+from orrery.files import replacing, write_json, write_tensors
 from orrery.raster.tiles import corners
 from orrery.seeds import stream
 from orrery.systems.mars_bands.aligned import Alignment
@@ -189,7 +188,7 @@ def _write(
         name: np.stack([plane[..., *place] for place in places]).astype(np.float32)
         for name, plane in planes.items()
     }
-    save_file(cut, out / subset / f"{scene.id}.safetensors")
+    write_tensors(out / subset / f"{scene.id}.safetensors", cut)
     return [
         {"shard": f"{subset}/{scene.id}.safetensors", "position": position, "set": subset, "scene": scene.id,
          "site": scene.site, "region": scene.region, "row": rows.start, "column": columns.start,

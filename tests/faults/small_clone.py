@@ -132,7 +132,7 @@ def results(root: Path) -> dict[str, Any]:
     return found
 
 
-UNEQUAL = ("-docs/", "tuning/pictures/")  # tell times, and the numbers of trials
+UNEQUAL = ("-docs/", "tuning/pictures/", "study.jsonl")  # tell times, and the numbers of trials
 NAMING = ("run.json", "registered.json", "promotion.json", "item.json")  # tell runs and times
 
 
@@ -210,7 +210,7 @@ def _tell(root: Path, sending: Connection) -> None:
     sending.send(
         {
             "states": [run.info.status for run in runs],
-            "curves": curves,
+            "curves": sorted(curves, key=repr),
             "versions": [version.version for version in client.search_model_versions(f"name = '{SYSTEM}'")],
             "models": len(client.search_logged_models(experiments)),
             "aliases": aliases(client, SYSTEM),

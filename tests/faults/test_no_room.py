@@ -71,7 +71,7 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, disk: Path, capsys: pytest.Ca
         writes = max(used(calm) - before, 1)
         for share in SHARES:
             with filled(disk, int(share * writes)):
-                refusals[stage] += refused(stage, struck, "space left")
+                refusals[stage] += refused(stage, struck, "free space")
         finish(stage, struck)
     with capsys.disabled():
         print(f"\n{sum(refusals.values())} refusals for want of room: {refusals}")

@@ -36,6 +36,9 @@ def write_cog(store: RowStore, units: Mapping[str, str], tags: Mapping[str, str]
     source = store.write_vrt(units, tags, [overview.write_vrt(units, {}) for overview in smaller])
     predictor = "FLOATING_POINT" if store.dtype == "float32" else "STANDARD"
     options = {"blocksize": BLOCK_PX, "compress": "ZSTD", "level": ZSTD_LEVEL, "predictor": predictor}
+    options["bigtiff"] = (
+        "IF_SAFER"  # how small compression makes it is known too late for the 4 GiB of a plain one
+    )
     with replacing(path) as temporary:
         with gdal_errors(path):
             copy_raster(source, temporary, driver="COG", **options)

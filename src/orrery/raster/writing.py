@@ -56,7 +56,8 @@ def write(
     profile = {
         "driver": "GTiff", "height": grid.height, "width": grid.width, "count": len(bands), "dtype": dtype,
         "crs": grid.crs, "transform": grid.transform, "nodata": float("nan") if floating else 0,
-        "tiled": True, "blockxsize": BLOCK_PX, "blockysize": BLOCK_PX, "zstd_level": ZSTD_LEVEL, **options,
+        "tiled": True, "blockxsize": BLOCK_PX, "blockysize": BLOCK_PX, "zstd_level": ZSTD_LEVEL,
+        "bigtiff": "IF_SAFER", **options,  # how small compression makes it is known too late for the 4 GiB of a plain one
     }  # fmt: skip
     if len(bands) > BANDS_TOGETHER:
         profile["interleave"] = "band"

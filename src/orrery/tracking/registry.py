@@ -244,8 +244,9 @@ def artifacts(version: ModelVersion) -> Path:
     Raises:
         OrreryError: they are gone.
     """
-    try:
-        return Path(mlflow.artifacts.download_artifacts(f"models:/{version.name}/{version.version}"))
+    try:  # by their place: by the version's name MLflow would write beside them, and they may lie where nobody may
+        place = MlflowClient().get_model_version_download_uri(version.name, version.version)
+        return Path(mlflow.artifacts.download_artifacts(place))
     except (MlflowException, OSError) as error:
         problem = f"the files of {version.name} version {version.version} are gone"
         raise OrreryError(problem, remedy="register the model again, or restore mlruns/artifacts") from error

@@ -21,7 +21,7 @@ from orrery.tracking.studies import log_report, study_run
 from orrery.tuning.confirm import Confirmation, confirm, unchanged
 from orrery.tuning.report import write_report, write_tuned
 from orrery.tuning.setting import Setting, present, tune_params, variant_of
-from orrery.tuning.study import Pruning, best, open_storage, open_study, work
+from orrery.tuning.study import ENDED, Pruning, best, open_storage, open_study, work
 from orrery.tuning.training import folder, means, scored
 
 
@@ -141,9 +141,8 @@ class Tuning:
             return None
         setting = self._setting(chosen)
         if dict(setting) == self.now:
-            return unchanged(
-                self.options, best(self.study).values[0], len(self.study.get_trials(deepcopy=False))
-            )
+            tried = self.study.get_trials(deepcopy=False, states=ENDED)
+            return unchanged(self.options, best(self.study).values[0], len(tried))
         return confirm(self.options, setting, self.now, self._train)
 
     def _train(self, setting: Setting, seed: int) -> Scores:

@@ -28,6 +28,7 @@ from orrery.tuning.setting import Setting, drawn
 
 JOURNAL = "study.jsonl"
 WORKER = "worker"  # attribute of a trial: host and process
+ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 STARTUP_TRIALS = 5
 Objective = Callable[[optuna.Trial, Setting], list[float]]
 

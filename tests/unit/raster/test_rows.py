@@ -97,7 +97,9 @@ def test_a_product_that_might_outgrow_a_plain_tiff_is_no_plain_one(tmp_path):
     """4 GiB is all that a plain one addresses; how small compression makes a product is known only at its end."""
     grid = Grid(MOON, Affine(6, 0, 0, 0, -6, 0), 50_000, 45_000)
     store = RowStore(tmp_path, "made", ("source",), grid, "uint8")
-    store.write(grid.height - 1, np.ones((1, 1, grid.width), np.uint8))  # the rows above are a hole in the file
+    store.write(
+        grid.height - 1, np.ones((1, 1, grid.width), np.uint8)
+    )  # the rows above are a hole in the file
     write_cog(store, {}, {}, tmp_path / "made.tif")
     with (tmp_path / "made.tif").open("rb") as file:
         assert file.read(4) == b"II+\0"

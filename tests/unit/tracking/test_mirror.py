@@ -1,5 +1,11 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +101,62 @@ def test_without_a_key_nobody_is_asked_for_one(
         tracked.logger.log_metrics({"loss": 0.5}, 1)
     assert finished(clone, tracked.run_id)
     assert "W&B mirror off" in capsys.readouterr().err
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """A server that knows no key."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        answer = b'{"errors": [{"message": "user is not logged in"}]}'
+        self.send_response(401)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    do_GET = do_POST
+
+    def log_message(self, *told: object) -> None:
+        """Nothing on the terminal."""
+
+
+@pytest.fixture
+def refusing() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.faults
+@pytest.mark.slow
+@pytest.mark.parametrize("lost", [False, True], ids=["wrong key", "no network"])
+def test_a_training_goes_on_without_its_mirror(
+    clone: Path, tmp_path: Path, refusing: str, repository: Path, lost: bool
+) -> None:
+    """In a process of its own, as W&B keeps what it was told of servers and keys."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
+    environment |= {
+        "WANDB_BASE_URL": "http://127.0.0.1:9" if lost else refusing, "WANDB_API_KEY": "0" * 40, "HOME": str(tmp_path),
+        "WANDB_CONFIG_DIR": str(tmp_path / "wandb"), "PYTHONPATH": str(repository),
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", AROUND], cwd=clone, env=environment, capture_output=True, text=True, timeout=300, check=True
+    )  # fmt: skip
+    assert "W&B mirror off" in done.stderr
+    assert finished(clone, done.stdout.split()[-1])
+
+
+AROUND = """
+from pathlib import Path
+from orrery.tracking.runs import training_run
+from tests.tracking_helpers import SYSTEM, make_params
+with training_run(SYSTEM, "ours", make_params("online"), root=Path.cwd()) as tracked:
+    for step in range(3):
+        tracked.logger.log_metrics({"loss": 0.5}, step)
+print(tracked.run_id)
+"""
 
 
 def test_off_means_off(monkeypatch: pytest.MonkeyPatch, clone: Path) -> None:

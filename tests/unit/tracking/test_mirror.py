@@ -114,7 +114,7 @@ class Refusing(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(answer)
 
-    do_GET = do_POST
+    do_GET = do_POST  # noqa: N815 - named by the standard library
 
     def log_message(self, *told: object) -> None:
         """Nothing on the terminal."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -45,8 +46,8 @@ def open_storage(url: str | None, folder: Path) -> BaseStorage:
         with reading(path, "the journal of a study", "restore it, or delete it to search afresh"):
             _mend(path)
             return JournalStorage(JournalFileBackend(str(path)))
-    try:
-        return RDBStorage(url)
+    try:  # the driver that `orrery[team]` installs; SQLAlchemy's own choice changed with 2.1
+        return RDBStorage(re.sub("^postgres(ql)?://", "postgresql+psycopg2://", url))
     except Exception as error:  # of SQLAlchemy, of the driver, of Optuna's schema
         told = " ".join(str(error).split())[:200]
         raise OrreryError(

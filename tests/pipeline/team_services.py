@@ -89,7 +89,10 @@ def postgres(password: str) -> Iterator[int]:
     try:
         subprocess.run([*lent, *create, "--auth=scram-sha-256", "--no-sync"], cwd=folder, check=True, stdout=subprocess.DEVNULL)  # fmt: skip
         serve = [binaries / "postgres", "-D", data, "-p", str(port), "-k", folder, "-c", "fsync=off"]
-        with open(folder.with_suffix(".log"), "wb") as log, ended([*lent, *serve], folder, os.environ, log) as process:
+        with (
+            open(folder.with_suffix(".log"), "wb") as log,
+            ended([*lent, *serve], folder, os.environ, log) as process,
+        ):
             where = f"host=127.0.0.1 port={port} user=orrery password={password}"
             wait_until(lambda: psycopg2.connect(f"{where} dbname=postgres").close() is None, process)
             connection = psycopg2.connect(f"{where} dbname=postgres")
@@ -103,7 +106,9 @@ def postgres(password: str) -> Iterator[int]:
 
 
 @contextmanager
-def ended(command: list[Any], cwd: Path, environment: Mapping[str, str], log: Any) -> Iterator[subprocess.Popen[bytes]]:
+def ended(
+    command: list[Any], cwd: Path, environment: Mapping[str, str], log: Any
+) -> Iterator[subprocess.Popen[bytes]]:
     """A process with all its children, ended on leaving."""
     process = subprocess.Popen(
         command, cwd=cwd, env=dict(environment), stdout=log, stderr=subprocess.STDOUT, start_new_session=True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,13 @@ from orrery.params import Params
 from orrery.tracking.logger import RunLogger
 from orrery.tracking.mirror import open_mirror
 from orrery.tracking.provenance import content_md5, flatten
-from orrery.tracking.root import is_local, is_locked, locked, tracking_uri
+from orrery.tracking.root import clone_id, is_local, is_locked, locked, tracking_uri
 from orrery.tracking.runs import TrackedRun
+from orrery.tracking.server import lost_is_told
 from orrery.tracking.store import bootstrap, connect
 
+CLONE = "clone"  # tag of a run: where its lock is
+UNSENT = Path("mlruns/unsent")
 BATCH = 100  # parameters that MLflow takes at once
 SHOWN = ("seed", "scale", "train")  # shown beside the variant's own; the artifact params.yaml has everything
 
@@ -34,6 +37,15 @@ def tracked_run(
     params: Params, tags: Mapping[str, str], data: Path | None, root: Path
 ) -> Iterator[TrackedRun]:
     """See `orrery.tracking.runs.training_run`; `tags` name the system and the variant."""
+    with nullcontext() if is_local(root) else lost_is_told(tracking_uri(root)):
+        with _tracked_run(params, dict(tags) | {CLONE: clone_id(root)}, data, root) as run:
+            yield run
+
+
+@contextmanager
+def _tracked_run(
+    params: Params, tags: Mapping[str, str], data: Path | None, root: Path
+) -> Iterator[TrackedRun]:
     experiment = bootstrap(root, tags["system"])
     client = connect(root)
     name = f"{tags['system']}-{tags['variant']}" + (
@@ -51,7 +63,9 @@ def tracked_run(
             mirror = open_mirror(params.tracking, run_id, name, shown, root)
             failed = True
             try:
-                logger = RunLogger(tracking_uri(root), run_id, mirror, _logged_steps(client, run))
+                unsent = root / UNSENT / f"{run_id}.jsonl"
+                logger = RunLogger(tracking_uri(root), run_id, mirror, _logged_steps(client, run), unsent)
+                logger.send_again()
                 yield TrackedRun(run_id, logger, lambda folder, name: mlflow.log_artifacts(str(folder), name))
                 failed = False
             finally:
@@ -83,10 +97,10 @@ def _begun(client: MlflowClient, experiment: str, attempt: str | None) -> Run | 
 
 
 def _end_dead_runs(client: MlflowClient, experiment: str, root: Path) -> None:
-    """Mark runs KILLED that no process holds. On a server, runs of other machines look the same and are left."""
-    if not is_local(root):
-        return
-    for run in client.search_runs([experiment], "attributes.status = 'RUNNING'", ViewType.ACTIVE_ONLY):
+    """Mark runs KILLED that no process holds. On a server, only those of this clone: no one else knows its locks."""
+    wanted = "attributes.status = 'RUNNING'"
+    wanted += "" if is_local(root) else f" AND tags.{CLONE} = '{clone_id(root)}'"
+    for run in client.search_runs([experiment], wanted, ViewType.ACTIVE_ONLY):
         if not is_locked(root, _lock(run.info.run_id)):
             client.set_terminated(run.info.run_id, "KILLED")
 

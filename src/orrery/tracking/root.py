@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,6 +59,11 @@ def tracking_uri(root: Path) -> str:
 def is_local(root: Path) -> bool:
     """Whether the runs are in the database of `root`, not on a server."""
     return tracking_uri(root).startswith("sqlite:")
+
+
+def clone_id(root: Path) -> str:
+    """A name of this clone on this host that tells neither."""
+    return hashlib.sha256(f"{socket.gethostname()}:{root.resolve()}".encode()).hexdigest()[:16]
 
 
 @contextmanager

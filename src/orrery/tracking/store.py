@@ -12,6 +12,7 @@ from orrery.errors import OrreryError
 from orrery.files import replacing
 from orrery.tracking.relocate import relocate
 from orrery.tracking.root import ARTIFACTS, DATABASE, is_local, locked, tracking_uri
+from orrery.tracking.server import require_answer
 
 
 def bootstrap(root: Path, experiment: str) -> str:
@@ -40,7 +41,7 @@ def connect(root: Path) -> MlflowClient:
     """A client of the runs and models of `root`; MLflow's global functions speak to the same place afterwards.
 
     Raises:
-        OrreryError: there is no database yet.
+        OrreryError: there is no database yet, or the server does not answer.
     """
     database = root / DATABASE
     if is_local(root) and not database.exists():
@@ -49,6 +50,8 @@ def connect(root: Path) -> MlflowClient:
             file=database,
             remedy="run `make repro`, or `dvc repro --force` where mlruns was deleted",
         )
+    if not is_local(root):
+        require_answer(tracking_uri(root))
     relocate(root)
     mlflow.set_tracking_uri(tracking_uri(root))
     return MlflowClient(tracking_uri(root))

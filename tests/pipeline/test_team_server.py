@@ -64,7 +64,7 @@ def small() -> dict[str, Any]:
     variant["optimiser"] |= {"steps": STEPS, "batch_size": 2, "warmup_steps": 2}
     moon["sites"] = {name: moon["sites"][name] for name in SITES}
     section["variants"] = {VARIANT: variant}
-    section["patch"]["misalignments"] = 0
+    section["patch"]["misalignments"] = 1
     section["promotion"] |= {"gates": [], "guards": {}, "same_data": False}
     section["tune"] |= {"trials": 2, "steps": 4, "seeds": 2}
     tree["train"] |= {"accelerator": "cpu", "threads": 1, "checkpoint_every_steps": 2, "log_every_steps": 1, "seeds": 1}  # fmt: skip

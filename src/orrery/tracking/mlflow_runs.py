@@ -37,9 +37,10 @@ def tracked_run(
     params: Params, tags: Mapping[str, str], data: Path | None, root: Path
 ) -> Iterator[TrackedRun]:
     """See `orrery.tracking.runs.training_run`; `tags` name the system and the variant."""
-    with nullcontext() if is_local(root) else lost_is_told(tracking_uri(root)):
-        with _tracked_run(params, dict(tags) | {CLONE: clone_id(root)}, data, root) as run:
-            yield run
+    tags = dict(tags) | {CLONE: clone_id(root)}
+    told = nullcontext() if is_local(root) else lost_is_told(tracking_uri(root))
+    with told, _tracked_run(params, tags, data, root) as run:
+        yield run
 
 
 @contextmanager

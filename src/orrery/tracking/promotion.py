@@ -112,7 +112,7 @@ def promote(
         root: the clone [default: `project_root()`].
 
     Raises:
-        OrreryError: there is no challenger.
+        OrreryError: there is no challenger, or another host moved the champion meanwhile.
     """
     root = root or project_root()
     client = connect(root)
@@ -124,6 +124,7 @@ def promote(
         if aliases(client, system).get(CHAMPION) == candidate:
             return _recorded(client, system, candidate)
         verdict = _judge(client, system, candidate, rules, evaluate, root)
+        _require_unmoved(client, verdict)
         _record(client, verdict)
         settle(client, system)
         return verdict
@@ -198,6 +199,16 @@ def _judge(
         {"challenger": _plain(mine.scenes), "champion": _plain(theirs.scenes if theirs else {})},
         rules.model_dump(mode="json"),
     )
+
+
+def _require_unmoved(client: MlflowClient, verdict: PromotionVerdict) -> None:
+    """The lock holds back promotions of this clone only; on a server another host may have promoted meanwhile."""
+    champion = aliases(client, verdict.system).get(CHAMPION)
+    if champion != verdict.champion:
+        raise OrreryError(
+            f"the champion of {verdict.system} became version {champion} while version {verdict.version} was judged",
+            remedy="promote again, against the new champion; let one host or job promote",
+        )
 
 
 def _load_champion(system: str, champion: str, root: Path) -> LoadedModel:

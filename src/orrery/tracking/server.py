@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mlflow.exceptions import MlflowException
-from mlflow.tracking._tracking_service.utils import get_default_host_creds
-from mlflow.utils.rest_utils import MlflowHostCreds, http_request
+from mlflow.utils.credentials import get_default_host_creds
+from mlflow.utils.rest_utils import http_request
 
 from orrery.errors import OrreryError
 
@@ -30,10 +30,9 @@ def require_answer(uri: str) -> None:
     Raises:
         OrreryError: it cannot be reached, refuses the user or the host name, or is no MLflow server.
     """
-    credentials: MlflowHostCreds = get_default_host_creds(uri)
     try:
-        answer = http_request(
-            credentials,
+        answer = http_request(  # type: ignore[no-untyped-call]
+            get_default_host_creds(uri),  # type: ignore[no-untyped-call]
             "/api/2.0/mlflow/experiments/search",
             "GET",
             params={"max_results": 1},

@@ -9,6 +9,7 @@ from orrery.files import write_json
 from orrery.params import PromotionParams
 from orrery.tracking.promotion import Evaluate, history, promote, rollback
 from orrery.tracking.registry import LoadedModel, aliases, artifacts, find_version, load
+from orrery.tracking.rules import Scenes
 from orrery.tracking.store import connect
 from tests.tracking_helpers import RULES, SYSTEM, evaluate, in_processes, promote_here
 
@@ -68,6 +69,16 @@ def test_a_worse_challenger_is_refused_with_reasons(champion: Path) -> None:
         "promoted",
         "refused",
     ]  # not told twice
+
+
+def test_a_champion_moved_from_elsewhere_meanwhile_is_not_overwritten(champion: Path) -> None:
+    def moved(model: LoadedModel) -> Scenes:
+        connect(champion).set_registered_model_alias(SYSTEM, "champion", "2")
+        return evaluate(model)
+
+    with pytest.raises(OrreryError, match="became version 2 while"):
+        promote(SYSTEM, RULES, moved, root=champion)
+    assert [event.kind for event in history(SYSTEM, root=champion)] == ["promoted"]
 
 
 def test_a_dry_run_decides_and_changes_nothing(champion: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +13,7 @@ from PIL import Image
 from pytorch_lightning.loggers import CSVLogger, MLFlowLogger
 from pytorch_lightning.utilities import rank_zero_only
 
-from orrery.files import reading, replacing
+from orrery.files import replacing
 from orrery.tracking.mirror import Mirror
 
 Picture = NDArray[np.uint8]
@@ -30,7 +29,6 @@ class RunLogger(MLFlowLogger):
         run_id: its id.
         mirror: receives the same.
         logged: the last step that the run holds of each metric.
-        unsent: file for what a lost server did not take; a checkpoint may have been written before it was logged.
     """
 
     def __init__(
@@ -39,23 +37,17 @@ class RunLogger(MLFlowLogger):
         run_id: str | None,
         mirror: Mirror | None = None,
         logged: Mapping[str, int] | None = None,
-        unsent: Path | None = None,
     ) -> None:
         super().__init__(tracking_uri=tracking_uri, run_id=run_id)
         self._mirror = mirror or Mirror()
         self._logged = dict(logged or {})
-        self._unsent = unsent
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Log values of one step."""
         fresh = {name: value for name, value in metrics.items() if self._is_fresh(name, step)}
         if fresh:
-            try:
-                super().log_metrics(fresh, step)
-            except Exception:  # of whatever kind: it goes on up, only the values are not lost with it
-                self._keep(fresh, step)
-                raise
+            super().log_metrics(fresh, step)
             self._mirror.log(fresh, step)
 
     @rank_zero_only
@@ -67,24 +59,6 @@ class RunLogger(MLFlowLogger):
             name = f"{key}-{number}" if len(images) > 1 else key
             self.experiment.log_image(self.run_id, image, key=name, step=step or 0)
         self._mirror.log_images(key, images, step)
-
-    def _keep(self, metrics: Mapping[str, float], step: int | None) -> None:
-        if self._unsent:
-            self._unsent.parent.mkdir(parents=True, exist_ok=True)
-            with self._unsent.open("a", encoding="utf-8") as stream:
-                plain = {name: float(value) for name, value in metrics.items()}
-                stream.write(json.dumps([plain, step]) + "\n")
-
-    def send_again(self) -> None:
-        """Log what a lost server did not take; a resumed training goes on behind it."""
-        if self._unsent is None or not self._unsent.exists():
-            return
-        with reading(self._unsent, "metrics as JSON lines", "delete it: one logged step is lost"):
-            lines = [json.loads(line) for line in self._unsent.read_text(encoding="utf-8").splitlines()]
-        self._unsent.unlink()
-        for metrics, step in lines:
-            self.log_metrics(metrics, step)
-            self._logged |= dict.fromkeys(metrics, step)
 
     def _is_fresh(self, name: str, step: int | None) -> bool:
         return step is None or step > self._logged.get(name, -1)

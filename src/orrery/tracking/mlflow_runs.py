@@ -27,7 +27,6 @@ from orrery.tracking.server import lost_is_told
 from orrery.tracking.store import bootstrap, connect
 
 CLONE = "clone"  # tag of a run: where its lock is
-UNSENT = Path("mlruns/unsent")
 BATCH = 100  # parameters that MLflow takes at once
 SHOWN = ("seed", "scale", "train")  # shown beside the variant's own; the artifact params.yaml has everything
 
@@ -64,9 +63,7 @@ def _tracked_run(
             mirror = open_mirror(params.tracking, run_id, name, shown, root)
             failed = True
             try:
-                unsent = root / UNSENT / f"{run_id}.jsonl"
-                logger = RunLogger(tracking_uri(root), run_id, mirror, _logged_steps(client, run), unsent)
-                logger.send_again()
+                logger = RunLogger(tracking_uri(root), run_id, mirror, _logged_steps(client, run))
                 yield TrackedRun(run_id, logger, lambda folder, name: mlflow.log_artifacts(str(folder), name))
                 failed = False
             finally:

@@ -13,6 +13,24 @@ PATH = click.Path(path_type=Path)
 Decorator = Callable[[Any], Any]
 
 
+WORKERS = click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    envvar="ORRERY_WORKERS",
+    help="Processes of this host to share the work [env ORRERY_WORKERS].",
+)
+SCHEDULER = click.option(
+    "--scheduler",
+    envvar="ORRERY_SCHEDULER",
+    help="Address of a Dask scheduler to share the work instead, tcp://host:8786 [env ORRERY_SCHEDULER].",
+)
+
+
 def together(*options: Decorator) -> Decorator:
     """One decorator of several, in the order of the help."""
     return lambda command: reduce(lambda found, option: option(found), reversed(options), command)
+
+
+SPREAD = together(WORKERS, SCHEDULER)

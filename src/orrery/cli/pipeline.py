@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from orrery.cli.group import cli
-from orrery.cli.options import PATH
+from orrery.cli.options import PATH, SPREAD
 from orrery.errors import OrreryError
 
 
@@ -77,11 +77,14 @@ def search(
 
 @cli.command()
 @click.argument("system")
-def align(system: str) -> None:
+@SPREAD
+def align(system: str, workers: int, scheduler: str | None) -> None:
     """Bring raw scenes onto one grid and measure how well they fit."""
+    from orrery.cluster import using
     from orrery.stages import align as stage
 
-    stage.run(system)
+    with using(scheduler, workers):
+        stage.run(system)
 
 
 @cli.command()
@@ -95,11 +98,14 @@ def gate(system: str) -> None:
 
 @cli.command()
 @click.argument("system")
-def patch(system: str) -> None:
+@SPREAD
+def patch(system: str, workers: int, scheduler: str | None) -> None:
     """Cut aligned scenes into shards of patches."""
+    from orrery.cluster import using
     from orrery.stages import patch as stage
 
-    stage.run(system)
+    with using(scheduler, workers):
+        stage.run(system)
 
 
 @cli.command()

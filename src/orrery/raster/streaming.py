@@ -15,6 +15,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from orrery.cluster import count
 from orrery.raster.rows import RowStore
 from orrery.raster.tiles import Axis, RowBlender
 
@@ -32,7 +33,7 @@ class Layout:
     Attributes:
         rows, columns: the tiles along each direction.
         context_px: border around a tile that the model wants to see.
-        batch: tiles handed to the model at once; bounds memory.
+        batch: tiles handed to the model at once, by each worker; bounds memory.
         edge: "cut" tiles at the raster's edge where it ends, or "reflect" it so that all tiles have one size.
     """
 
@@ -73,13 +74,14 @@ def predict_rows(predictor: Predictor[T], layout: Layout, store: RowStore, advan
     advance(finished)
     if finished == height:
         return
+    batch = layout.batch * count()
     blender = RowBlender(width, len(store.planes) - 1, finished, sums)
     with ThreadPoolExecutor(max_workers=1) as reader, ThreadPoolExecutor(max_workers=1) as writer:
         strips, queue = _Strips.over(layout, predictor.read, reader), _Queue(writer)
         for index in range(len(rows.starts)):
             if finished and rows.finished(index) <= finished:
                 continue  # its part of the sums was saved with them
-            for cuts in _batches(strips, layout, predictor, index):
+            for cuts in _batches(strips, layout, batch, predictor, index):
                 predicted = list(predictor.predict([cut.tile for cut in cuts], [cut.core for cut in cuts]))
                 queue.put(_add, blender, cuts, predicted)
             queue.put(_finish, blender, rows.finished(index), store, advance)
@@ -188,8 +190,10 @@ class _Span:
         return cls(seen, missing, slice(first - origin, last - origin), first, weight)
 
 
-def _batches(strips: _Strips, layout: Layout, predictor: Predictor[T], index: int) -> Iterator[list[_Cut[T]]]:
-    """The tiles of one row of tiles that hold anything, `layout.batch` at a time."""
+def _batches(
+    strips: _Strips, layout: Layout, size: int, predictor: Predictor[T], index: int
+) -> Iterator[list[_Cut[T]]]:
+    """The tiles of one row of tiles that hold anything, `size` at a time."""
     down = _Span.of(layout.rows, index, layout)
     planes = strips.rows(down.seen.start, down.seen.stop)
     batch: list[_Cut[T]] = []
@@ -199,7 +203,7 @@ def _batches(strips: _Strips, layout: Layout, predictor: Predictor[T], index: in
         tile = predictor.tile(_padded([plane[:, across.seen] for plane in planes], down, across), core)
         if tile is not None:
             batch.append(_Cut(tile, core, down.first, across.first, np.outer(down.weight, across.weight)))
-        if len(batch) == layout.batch:
+        if len(batch) == size:
             yield batch
             batch = []
     if batch:

@@ -11,8 +11,7 @@ from typing import Any
 
 import click
 
-from orrery.errors import OrreryError
-from orrery.tracking.root import project_root
+from orrery.tracking.root import DATABASE, is_local, project_root
 
 
 def log_evaluation(
@@ -32,18 +31,29 @@ def log_evaluation(
         return
     from mlflow.entities import Metric
     from mlflow.exceptions import MlflowException
+    from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
     from orrery.tracking.store import connect
 
-    now = int(time.time() * 1000)
-    metrics = [Metric(name, value, now, 0) for name, value in metrics_by_name(evaluation).items()]
+    root, now = root or project_root(), int(time.time() * 1000)
+    unknown = f"run {run_id} is not in this clone's database: the evaluation stands in reports/ alone"
+    if is_local(root) and not (root / DATABASE).exists():
+        click.echo(unknown)
+        return
+    client = connect(root)
     try:
-        client = connect(root or project_root())
-        client.log_batch(run_id, metrics=metrics)
-        if folder is not None:
-            client.log_artifacts(run_id, str(folder), "evaluation")
-    except (MlflowException, OrreryError):
-        click.echo(f"run {run_id} is not in this clone's database: the evaluation stands in reports/ alone")
+        known = client.get_run(run_id).data.metrics
+    except MlflowException as error:
+        if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+            raise
+        click.echo(unknown)
+        return
+    found = metrics_by_name(evaluation)  # an evaluation that was killed and is repeated says nothing twice
+    client.log_batch(
+        run_id, [Metric(name, value, now, 0) for name, value in found.items() if known.get(name) != value]
+    )
+    if folder is not None:
+        client.log_artifacts(run_id, str(folder), "evaluation")
 
 
 def metrics_by_name(evaluation: Mapping[str, Any]) -> dict[str, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import zipfile
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -37,11 +38,17 @@ class ExportedNetwork:
         module: the graph with its weights.
         channels: of the input.
         device: where it computes.
+        folder: that it was loaded from.
     """
 
     module: Any
     channels: int
     device: torch.device
+    folder: Path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process loads it from its folder, once."""
+        return _loaded_once, (self.folder, str(self.device))
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """Apply the network, without gradients.
@@ -151,7 +158,12 @@ def load_export(folder: Path, device: torch.device) -> ExportedNetwork:
         with zipfile.ZipFile(archive) as whole:
             if damaged := whole.testzip():  # torch compares no check sums
                 raise ValueError(f"{damaged} does not fit its check sum")
-        return ExportedNetwork(_graph(folder, device), channels, device)
+        return ExportedNetwork(_graph(folder, device), channels, device, folder)
+
+
+@lru_cache(maxsize=1)
+def _loaded_once(folder: Path, device: str) -> ExportedNetwork:
+    return load_export(folder, torch.device(device))
 
 
 def _channels(folder: Path) -> int:

@@ -7,19 +7,16 @@ networks learn. Test scenes are compressed in every way that is studied, trainin
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
+from orrery.cluster import each
 from orrery.errors import OrreryError
 from orrery.instruments.quantisation import QuantisationTable
-from orrery.processes import end_with_parent
 from orrery.raster.compression import at_mean, compress
 from orrery.raster.io import read
 from orrery.raster.scene import Scene
@@ -35,7 +32,6 @@ from orrery.systems.split import SplitParams, split_of
 
 Array = NDArray[np.float32]
 
-PROCESSES = 2
 OTHER_WINDOWS_PX = (5, 11)  # for the linear model: noise differs between windows, ground does not
 PREFILTER_PX = 1.0
 EXTRA_STEPS = 2
@@ -69,9 +65,7 @@ def align_scenes(
     """
     ordered = sorted(scenes, key=lambda scene: scene.id)
     work = partial(_align, out=out, params=params, split=split, seed=seed)
-    processes = min(PROCESSES, len(ordered))
-    with ProcessPoolExecutor(processes, get_context("spawn"), initializer=end_with_parent) as pool:
-        return list(tqdm(pool.map(work, ordered), total=len(ordered), desc="align", unit="scene"))
+    return each(work, ordered, "align")
 
 
 def _align(scene: Scene, out: Path, params: AlignParams, split: SplitParams, seed: int) -> PairRow:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from orrery.cluster import each
 from orrery.errors import OrreryError
 from orrery.files import replacing, write_json, write_tensors
 from orrery.raster.tiles import corners
@@ -43,9 +45,8 @@ def make_patches(aligned: Path, out: Path, params: KaguyaParams, seed: int) -> N
     scaling = _fit([scene for scene in scenes if sets[scene.id] == "train"])
     with replacing(out) as temporary:
         temporary.mkdir()
-        rows: list[dict[str, Any]] = []
-        for scene in scenes:
-            rows.extend(_write(scene, sets[scene.id], scaling, temporary, params.patch))
+        cut = partial(_write, sets=sets, scaling=scaling, out=temporary, params=params.patch)
+        rows = [row for found in each(cut, scenes, "patch") for row in found]
         index = _drawn_sets(pd.DataFrame(rows), params.patch, seed)
         if index[(index["split"] == "pair") & (index["set"] == "train")].empty:
             remedy = "lower patch.min_valid_fraction or size_px"
@@ -73,9 +74,11 @@ def _fit(scenes: Sequence[AlignedPair]) -> Scaling:
 
 
 def _write(
-    scene: AlignedPair, subset: str, scaling: Scaling, out: Path, params: PatchParams
-) -> Iterator[dict[str, Any]]:
-    """Write a scene's shard; give its index rows."""
+    scene: AlignedPair, sets: Mapping[str, str], scaling: Scaling, out: Path, params: PatchParams
+) -> list[dict[str, Any]]:
+    """Write a scene's shard; return its index rows."""
+    rows: list[dict[str, Any]] = []
+    subset = sets[scene.id]
     jobs = [
         (scene.conditions[0], "patch", 0)
     ]  # split `patch`: without overlap, else test pixels would be trained on
@@ -88,17 +91,18 @@ def _write(
         for corner in corners(planes["valid"].shape, (params.size_px, params.size_px), overlap_px):
             part = np.s_[..., corner[0] : corner[0] + params.size_px, corner[1] : corner[1] + params.size_px]
             if planes["valid"][part].mean() >= params.min_valid_fraction:
-                yield {
+                rows.append({
                     "shard": f"{scene.id}.safetensors", "position": len(cut["valid"]), "split": split,
                     "set": subset if split == "pair" else "", "scene": scene.id, "site": scene.site,
                     "row": corner[0], "column": corner[1], "standard": condition == scene.conditions[0],
                     **vars(condition),
-                }  # fmt: skip
+                })  # fmt: skip
                 cut["features"].append(seen[part].astype(np.float16))
                 cut["residual"].append(planes["residual"][part].astype(np.float16))
                 cut["valid"].append(planes["valid"][part].astype(np.uint8))
     if cut["valid"]:
         write_tensors(out / f"{scene.id}.safetensors", {name: np.stack(parts) for name, parts in cut.items()})
+    return rows
 
 
 def scene_features(planes: Planes, condition: Condition, scaling: Scaling) -> Array:

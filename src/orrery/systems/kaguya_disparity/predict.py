@@ -7,7 +7,8 @@ run goes on where it stopped. The product's files appear at the end, the STAC it
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from orrery import __version__
+from orrery.cluster import shared
 from orrery.errors import OrreryError
 from orrery.files import sha256
 from orrery.raster.compression import at_mean
@@ -24,7 +26,7 @@ from orrery.raster.streaming import Core, Layout, Planes, predict_rows
 from orrery.raster.tiles import Axis
 from orrery.systems.kaguya_disparity.conditions import Condition
 from orrery.systems.kaguya_disparity.matched import PLANES, compressed, match_rows
-from orrery.systems.kaguya_disparity.model import DisparityModel
+from orrery.systems.kaguya_disparity.model import DisparityModel, Residual
 from orrery.systems.kaguya_disparity.pair import Pair, read_pair, tables
 from orrery.systems.kaguya_disparity.params import KaguyaParams, PredictParams
 from orrery.systems.kaguya_disparity.product import FILES, Content, ProductSummary, summary_of, write_products
@@ -193,11 +195,15 @@ class Residuals:
         self, tiles: Sequence[tuple[Tile, Array]], cores: Sequence[Core]
     ) -> Iterator[Sequence[Array]]:
         """Values of the cores."""
-        for (images, valid), core in zip(tiles, cores, strict=True):
-            found = self.model.residual(*images, self.condition)
+        residuals = shared(partial(_residuals, self.model, self.condition), [images for images, _ in tiles])
+        for (_, valid), core, found in zip(tiles, cores, residuals, strict=True):
             sigma = found.sigma_px if found.sigma_px is not None else np.full_like(found.mean_px, np.nan)
             trusted = valid[core] > 0
             yield [np.where(trusted, plane[core], np.float32(np.nan)) for plane in (found.mean_px, sigma)]
+
+
+def _residuals(model: DisparityModel, condition: Condition, tiles: Sequence[Tile]) -> list[Residual]:
+    return [replace(model.residual(*images, condition), samples_px=None) for images in tiles]
 
 
 def _files(pair: Pair) -> Iterator[Path]:

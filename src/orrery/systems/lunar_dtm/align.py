@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 import rasterio
 from pydantic import Field
 
+from orrery.cluster import each
 from orrery.errors import OrreryError
 from orrery.files import replacing
 from orrery.instruments import nac
@@ -84,14 +86,22 @@ def align_scenes(scenes: Sequence[Scene], out: Path, params: AlignParams, seed: 
     Raises:
         OrreryError: a scene is broken, or lacks the image or the coarse DEM.
     """
+    sites = [
+        [scene for scene in scenes if scene.site == site] for site in sorted({scene.site for scene in scenes})
+    ]
+    found = each(partial(_align_site, out=out, params=params, seed=seed), sites, "align", "site")
+    return sorted((row for rows in found for row in rows), key=lambda row: (row["scene"], row["pair"]))
+
+
+def _align_site(scenes: Sequence[Scene], out: Path, params: AlignParams, seed: int) -> list[PairRow]:
+    """Align the scenes of one site, each of which may lean on the ones before it."""
     rows: list[PairRow] = []
-    for site in sorted({scene.site for scene in scenes}):
-        finished: list[Neighbour] = []
-        for scene in _from_the_middle([scene for scene in scenes if scene.site == site]):
-            found, neighbour = _align(scene, out, params, seed, finished)
-            finished.append(neighbour)
-            rows += found
-    return sorted(rows, key=lambda row: (row["scene"], row["pair"]))
+    finished: list[Neighbour] = []
+    for scene in _from_the_middle(scenes):
+        found, neighbour = _align(scene, out, params, seed, finished)
+        finished.append(neighbour)
+        rows += found
+    return rows
 
 
 def align_scene(scene: Scene, out: Path, params: AlignParams, seed: int) -> list[PairRow]:

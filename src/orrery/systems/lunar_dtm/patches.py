@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from orrery.cluster import each
 from orrery.errors import OrreryError
 from orrery.files import replacing, write_json, write_tensors
 from orrery.raster.grid import AffineMap
@@ -45,10 +47,13 @@ def make_patches(aligned: Path, out: Path, params: LunarParams, seed: int) -> No
         list({scene.site: scene for scene in training}.values())
     )  # one image a site is enough
     with replacing(out) as temporary:
-        rows: list[dict[str, Any]] = []
-        for scene in scenes:
-            if sets[scene.id] in ("train", "validation"):
-                rows.extend(_write_scene(scene, sets[scene.id], temporary, params.patch, spectra, seed))
+        cut = partial(_cut_scene, out=temporary, params=params.patch, spectra=spectra, seed=seed)
+        wanted = [
+            (aligned / scene.id, sets[scene.id])
+            for scene in scenes
+            if sets[scene.id] in ("train", "validation")
+        ]
+        rows = [row for found in each(cut, wanted, "patch") for row in found]
         write_json(temporary / "spectra.json", spectra.to_dict())
         write_json(temporary / "split.json", sets)
         pd.DataFrame(rows).to_parquet(temporary / "index.parquet", index=False)
@@ -98,6 +103,14 @@ def _draws(scene: AlignedScene, params: PatchParams, seed: int) -> list[_Draw]:
         radius, angle = params.misalignment_m * np.sqrt(random.uniform()), random.uniform(0, 2 * np.pi)
         draws.append(_Draw(number, float(radius * np.cos(angle)), float(radius * np.sin(angle))))
     return draws
+
+
+def _cut_scene(
+    wanted: tuple[Path, str], out: Path, params: PatchParams, spectra: Spectra, seed: int
+) -> list[dict[str, Any]]:
+    """Read an aligned scene, which is of one set, and write its shards; return their index rows."""
+    folder, subset = wanted
+    return _write_scene(load_aligned(folder), subset, out, params, spectra, seed)
 
 
 def _write_scene(

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from orrery.cluster import shared
 from orrery.raster.dem import filled
 from orrery.raster.rows import RowStore
 from orrery.raster.shade import shade
@@ -125,7 +126,7 @@ class _Heights:
 
     def predict(self, tiles: Sequence[Tile], cores: Sequence[Core]) -> Iterator[Sequence[Array]]:
         """Heights and 1-sigma, m."""
-        for tile, core, planes in zip(tiles, cores, self.model.predict(tiles), strict=True):
+        for tile, core, planes in zip(tiles, cores, shared(self.model.predict, tiles), strict=True):
             heights_m, sigma_m, coarse_m = (plane[core] for plane in (*planes, tile.coarse_m))
             valid = np.isfinite(heights_m)
             if self.level and valid.any():

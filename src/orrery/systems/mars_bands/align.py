@@ -8,14 +8,14 @@ space and hold no more, and means over 3 x 3 predicted pixels are what CRISM mea
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from threadpoolctl import threadpool_limits
-from tqdm import tqdm
 
+from orrery.cluster import each
 from orrery.errors import OrreryError
 from orrery.files import replacing
 from orrery.instruments.crism import EVC_NM, FC_NM
@@ -82,11 +82,8 @@ def align_scenes(scenes: Sequence[Scene], out: Path, params: AlignParams, seed: 
     Raises:
         OrreryError: a scene is broken, lacks a product, or its products do not meet.
     """
-    ordered = tqdm(sorted(scenes, key=lambda scene: scene.id), desc="align", unit="scene")
-    with threadpool_limits(
-        1, user_api="blas"
-    ):  # small systems of equations: threads cost more than they save
-        rows = [align_scene(scene, out, params, seed) for scene in ordered]
+    ordered = sorted(scenes, key=lambda scene: scene.id)
+    rows = each(partial(align_scene, out=out, params=params, seed=seed), ordered, "align")
     boxes = {row["scene"]: row.pop("box") for row in rows}
     for row in rows:
         row["overlap_fraction"] = shared(row["scene"], boxes)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from orrery.cluster import each
 from orrery.errors import OrreryError
 from orrery.files import replacing, write_json, write_tensors
 from orrery.raster.tiles import corners
@@ -49,28 +51,64 @@ def make_patches(aligned: Path, out: Path, params: MarsParams, seed: int = 0) ->
         [scene for scene in scenes if sets[scene.id] == "train"], params.patch.spectral_dimensions
     )
     with replacing(out) as temporary:
-        rows: list[dict[str, Any]] = []
-        sums: dict[str, dict[str, Sums]] = {}
-        whole: dict[str, Any] = {}
-        for scene in scenes:
-            if sets[scene.id] in ("train", "validation"):
-                planes = scene_planes(scene, params.patch, params.patch.placements)
-                _refuse_missing(scene, planes, params.patch.placements)
-                if basis is not None:
-                    planes["coefficients"] = scene.coefficients(basis)
-                places = _places(scene, planes, sets[scene.id], params.patch, seed)
-                rows.extend(_write(scene, planes, places, sets[scene.id], temporary))
-                bands = planes[f"bands-{params.patch.placements[0]}"]
-                own = moments(planes["image"], bands)
-                whole[scene.id] = {"image": asdict(statistics_of(planes["image"])), "bands": asdict(own)}
-                if sets[scene.id] == "train":
-                    add_up(sums.setdefault(scene.region, {}), planes, params.patch)
-        write_json(temporary / "statistics.json", _plain(sums))
+        cut = partial(_cut_scene, out=temporary, params=params.patch, basis=basis, seed=seed)
+        wanted = [
+            (scene.scene.folder, sets[scene.id])
+            for scene in scenes
+            if sets[scene.id] in ("train", "validation")
+        ]
+        found = each(cut, wanted, "patch")
+        write_json(temporary / "statistics.json", _plain(_joined(found)))
         if basis is not None:
             write_json(temporary / "basis.json", basis.to_dict())
-        write_json(temporary / "scenes.json", whole)
+        write_json(temporary / "scenes.json", {of.scene: of.whole for of in found})
         write_json(temporary / "split.json", sets)
-        pd.DataFrame(rows).to_parquet(temporary / "index.parquet", index=False)
+        pd.DataFrame([row for of in found for row in of.rows]).to_parquet(
+            temporary / "index.parquet", index=False
+        )
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """A scene that was cut.
+
+    Attributes:
+        scene, region: its names.
+        rows: of the index.
+        whole: what the whole scene is normalised by.
+        sums: by kind, of a training scene; see `normalisation.fitted`.
+    """
+
+    scene: str
+    region: str
+    rows: list[dict[str, Any]]
+    whole: dict[str, Any]
+    sums: dict[str, Sums]
+
+
+def _cut_scene(
+    wanted: tuple[Path, str], out: Path, params: PatchParams, basis: SpectralBasis | None, seed: int
+) -> _Cut:
+    """Read an aligned scene, which is of one set, and write its shard."""
+    folder, subset = wanted
+    scene = load_placed(folder)
+    planes = scene_planes(scene, params, params.placements)
+    _refuse_missing(scene, planes, params.placements)
+    if basis is not None:
+        planes["coefficients"] = scene.coefficients(basis)
+    rows = _write(scene, planes, _places(scene, planes, subset, params, seed), subset, out)
+    own = moments(planes["image"], planes[f"bands-{params.placements[0]}"])
+    whole = {"image": asdict(statistics_of(planes["image"])), "bands": asdict(own)}
+    return _Cut(scene.id, scene.region, rows, whole, added_up(planes, params) if subset == "train" else {})
+
+
+def _joined(found: Sequence[_Cut]) -> dict[str, dict[str, Sums]]:
+    """Region -> kind -> sums over its training scenes."""
+    joined: dict[str, dict[str, Sums]] = {}
+    for cut in found:
+        for name, sums in cut.sums.items():
+            joined.setdefault(cut.region, {}).setdefault(name, Sums()).join(sums)
+    return joined
 
 
 def scene_planes(
@@ -133,16 +171,19 @@ def spectral_basis(scenes: Sequence[PlacedScene], dimensions: int) -> SpectralBa
     return SpectralBasis.fit(np.concatenate(drawn), bands_nm, dimensions)
 
 
-def add_up(sums: dict[str, Sums], planes: Mapping[str, Array], params: PatchParams) -> None:
-    """Add a scene to the sums of its region, for every band, in the first placement: see `normalisation.fitted`."""
+def added_up(planes: Mapping[str, Array], params: PatchParams) -> dict[str, Sums]:
+    """Sums of a scene, for every band, in the first placement: see `normalisation.fitted`."""
     bands, base = planes[f"bands-{params.placements[0]}"], planes["base"]
     valid = np.isfinite(bands).all(0) & np.isfinite(planes["image"])
     seen, cube = base[valid], bands[:, valid]
-    sums.setdefault("reflectance", Sums()).add(seen, cube)
-    sums.setdefault("ratio", Sums()).add(logarithm(seen), logarithm(cube) - logarithm(seen))
+    sums = {"reflectance": Sums(), "ratio": Sums()}
+    sums["reflectance"].add(seen, cube)
+    sums["ratio"].add(logarithm(seen), logarithm(cube) - logarithm(seen))
     if "coefficients" in planes:
         valid = np.isfinite(planes["coefficients"]).all(0) & np.isfinite(planes["image"])
-        sums.setdefault("coefficients", Sums()).add(base[valid], planes["coefficients"][:, valid])
+        sums["coefficients"] = Sums()
+        sums["coefficients"].add(base[valid], planes["coefficients"][:, valid])
+    return sums
 
 
 def _plain(regions: Mapping[str, Mapping[str, Sums]]) -> dict[str, Any]:

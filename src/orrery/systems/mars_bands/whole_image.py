@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from orrery.cluster import shared
 from orrery.raster.dem import filled
 from orrery.raster.rows import RowStore
 from orrery.raster.streaming import Advance, Core, Layout, Planes, predict_rows
@@ -105,5 +106,5 @@ class _Reflectance:
 
     def predict(self, tiles: Sequence[Tile], cores: Sequence[Core]) -> Iterator[Sequence[Array]]:
         """Values of the cores."""
-        for core, planes in zip(cores, self.model.predict(tiles), strict=True):
+        for core, planes in zip(cores, shared(self.model.predict, tiles), strict=True):
             yield [plane[core] for plane in planes]

@@ -128,3 +128,21 @@ def lineage(product: Path) -> None:
     for line in found.lines():
         click.echo(line)
     sys.exit(1 if found.broken else 0)
+
+
+@cli.command()
+@click.argument("system")
+@MODEL
+@click.option("--port", default=5001, show_default=True, help="Port on 127.0.0.1.")
+@click.option(
+    "--root",
+    "roots",
+    type=PATH,
+    multiple=True,
+    help="Folder whose files may be read and written, repeat [default: ORRERY_SERVE_ROOTS, else the clone].",
+)
+def serve(system: str, model: str, port: int, roots: tuple[Path, ...]) -> None:
+    """Answer requests for rasters by path and for plain tiles, by MLflow's protocol, on this machine alone."""
+    from orrery.serving.server import serve as answer
+
+    answer(system, model, port, roots)

@@ -9,11 +9,11 @@ from typing import Any, Literal
 import click
 
 from orrery.errors import OrreryError
-from orrery.params import load_params
+from orrery.params import Params, load_params
 from orrery.raster.scene import ITEM
 from orrery.systems.base import System, Trained, get_section, get_system
 from orrery.tracking.lineage import product_tags
-from orrery.tracking.registry import load
+from orrery.tracking.registry import LoadedModel, load
 
 Verb = Literal["predict", "restore"]
 OPTIONS = {
@@ -24,14 +24,20 @@ OPTIONS = {
 
 def run(system: str, request: Mapping[str, Any], out: Path, model: str, verb: Verb = "predict") -> None:
     """Write the product of `request` into `out`."""
-    params, owner = load_params(), get_system(system)
-    section = get_section(params, system)
+    owner, params = get_system(system), load_params()
     request = checked(owner, request, verb)
-    loaded = load(system, model)
-    tags = product_tags(loaded, sources(request), params.digest(), out / ITEM)
-    trained = Trained(loaded.network, loaded.recipe)
+    click.echo(applied(load(system, model), params, request, out, verb))
+
+
+def applied(
+    model: LoadedModel, params: Params, request: Mapping[str, Any], out: Path, verb: Verb = "predict"
+) -> str:
+    """Write the product of a checked request into `out`; return what was written, in one line."""
+    owner = get_system(model.system)
+    section = get_section(params, model.system)
+    tags = product_tags(model, sources(request), params.digest(), out / ITEM)
     work = owner.predict if verb == "predict" else owner.restore
-    click.echo(work(trained, request, out, section, tags))
+    return work(Trained(model.network, model.recipe), request, out, section, tags)
 
 
 def checked(owner: System[Any], request: Mapping[str, Any], verb: Verb) -> dict[str, Any]:

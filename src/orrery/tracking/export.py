@@ -10,11 +10,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import mlflow.pyfunc
 import mlflow.pytorch
 import numpy as np
 import torch
 from mlflow.exceptions import MlflowException
-from mlflow.models import ModelSignature
+from mlflow.models import Model, ModelSignature
 from mlflow.types import Schema, TensorSpec
 from torch import Tensor, nn
 from torch.export.passes import move_to_device_pass
@@ -25,6 +26,8 @@ from orrery.params import parse_yaml
 from orrery.seeds import stream
 
 ARCHIVE, MLMODEL = "data/model.pt2", "MLmodel"
+TILES = "tiles"  # what a network takes and gives, in the metadata of its MLmodel
+SERVED_BY = "orrery.serving.model"  # imported by MLflow's scoring server
 REMEDY = "register the model again"
 TOLERANCE = 1e-4  # of the largest output: the exported graph may sum in another order
 STRIDE_PX = 32  # networks may halve the resolution five times
@@ -114,7 +117,20 @@ def export(network: nn.Module, example: Tensor, folder: Path) -> None:
             f"the network cannot be exported ({problem})",
             remedy="keep Python branches on sizes or values out of forward",
         ) from error
+    _make_servable(folder)
     _check(network, example.shape, folder)
+
+
+def _make_servable(folder: Path) -> None:
+    """Add the flavour for which `mlflow models serve` looks: a module of ours that is imported, so nothing is unpickled.
+
+    MLflow would hold every request against a signature, and rasters by path are no tensors: it moves to the metadata.
+    """
+    description = Model.load(folder / MLMODEL)
+    description.metadata = {TILES: description.signature.to_dict()}
+    description.signature = None
+    mlflow.pyfunc.add_to_model(description, SERVED_BY, conda_env="conda.yaml", python_env="python_env.yaml")
+    description.save(folder / MLMODEL)
 
 
 def _signature(inputs: int, outputs: int) -> ModelSignature:
@@ -167,10 +183,10 @@ def _loaded_once(folder: Path, device: str) -> ExportedNetwork:
 
 
 def _channels(folder: Path) -> int:
-    """Of the input, as the model's signature tells."""
+    """Of the input, as the metadata tell; versions from before models were served have a signature of their own."""
     told = parse_yaml((folder / MLMODEL).read_text(encoding="utf-8"))
     try:
-        signature = ModelSignature.from_dict(told["signature"])
+        signature = ModelSignature.from_dict(told.get("signature") or told["metadata"][TILES])
     except MlflowException as error:
         raise ValueError(str(error)) from error
     return int(signature.inputs.inputs[0].shape[1])

@@ -35,7 +35,7 @@ def model(clone: Path, repository: Path) -> PyFuncModel:
 @pytest.fixture
 def served(tmp_path: Path, repository: Path) -> Served:
     """A version without a registry around it."""
-    network = ExportedNetwork(TinyUNet(1).eval(), 4, torch.device("cpu"))
+    network = ExportedNetwork(TinyUNet(1).eval(), 4, torch.device("cpu"), Path())
     return Served(
         LoadedModel(SYSTEM, "1", "run", network, {}, {}), load_params(repository / "params.yaml"), [tmp_path]
     )

@@ -60,7 +60,6 @@ def small() -> dict[str, Any]:
     tree = read_yaml(ROOT / "params.yaml")
     section, moon = tree["systems"][SYSTEM], tree["ingest"]["moon"]
     variant = section["variants"][VARIANT]
-    variant["network"]["widths"] = [8, 8, 16]
     variant["optimiser"] |= {"steps": STEPS, "batch_size": 2, "warmup_steps": 2}
     moon["sites"] = {name: moon["sites"][name] for name in SITES}
     section["variants"] = {VARIANT: variant}
@@ -126,9 +125,9 @@ def keys(server: Team) -> list[str]:
 
 
 def curves(client: MlflowClient, run_id: str) -> dict[str, list[tuple[int, float]]]:
-    """Every metric of a run but the machine's own, by step."""
+    """Every metric of a run but the machine's own, by step; Lightning logs the epoch with training and again with validation."""
     names = [name for name in client.get_run(run_id).data.metrics if not name.startswith("system/")]
-    return {name: [(each.step, each.value) for each in client.get_metric_history(run_id, name)] for name in names}  # fmt: skip
+    return {name: sorted({(each.step, each.value) for each in client.get_metric_history(run_id, name)}) for name in names}  # fmt: skip
 
 
 def test_all_of_lunar_dtm(
@@ -151,7 +150,7 @@ def test_all_of_lunar_dtm(
     assert [key for key in stored if f"{run.info.run_id}/artifacts/model/weights.safetensors" in key]
     assert [key for key in stored if "/models/" in key and key.endswith("model.pt2")]
     lineage = orrery(root, "lineage", "out/dtm.tif", server=services)
-    assert f"run  ok  {run.info.run_id}" in " ".join(lineage.split()).replace("run ok", "run  ok  ").replace("  ok   ", "  ok  ")  # fmt: skip
+    assert f"run ok {run.info.run_id}" in " ".join(lineage.split())
     assert not (root / "mlruns/mlflow.db").exists()
 
 
@@ -185,7 +184,6 @@ def test_a_lost_server_costs_nothing(
 ) -> None:
     calm, struck = copied(prepared, tmp_path / "calm"), copied(prepared, tmp_path / "struck")
     orrery(calm, *TRAIN, server=services)
-    begun = struck / f"build/{SYSTEM}/scratch"
     process = start(struck, *TRAIN, server=services, MLFLOW_HTTP_REQUEST_MAX_RETRIES="1")
     try:
         while process.poll() is None and not list(struck.glob(f"build/{SYSTEM}/**/last.ckpt")):
@@ -200,7 +198,7 @@ def test_a_lost_server_costs_nothing(
     finally:
         stop(process)
         services.start()
-    assert "continuing run" in orrery(struck, *TRAIN, server=services), begun
+    assert "continuing run" in orrery(struck, *TRAIN, server=services)
     told_by = client(services, monkeypatch)
     runs = [json.loads((root / f"models/{SYSTEM}/{VARIANT}/run.json").read_text())["run_id"] for root in (calm, struck)]  # fmt: skip
     assert curves(told_by, runs[0]) == curves(told_by, runs[1])

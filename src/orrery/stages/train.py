@@ -7,7 +7,7 @@ import shutil
 import click
 
 from orrery.distributed import first_before_others, rank
-from orrery.files import remove, replacing, sha256
+from orrery.files import remove, replacing, sha256, write_json
 from orrery.params import Params, load_params
 from orrery.systems.base import Workspace, get_section, get_system
 from orrery.tracking.runs import training_run
@@ -42,10 +42,13 @@ def _train(system: str, variant: str, params: Params, work: Workspace, replica: 
     with training_run(system, variant, params, attempt=name, data=work.patches, replica=replica) as tracked:
         if attempt.checkpoint.exists() and rank() == 0:
             click.echo(f"{system} {variant}: continuing run {tracked.run_id} from its last checkpoint")
+        made = {"run_id": tracked.run_id, "system": system, "variant": variant}
         if not attempt.trained.exists():
             task = fit(task_system, section, variant, params, work, tracked.lightning_logger(), replica)
             recipe = task_system.recipe(task, work.patches, section, variant)
-            attempt.finish(task, recipe, {"run_id": tracked.run_id, "system": system, "variant": variant})
+            attempt.finish(task, recipe, made)
+        elif rank() == 0:  # the training ended, its run did not; where that was deleted, this is another one
+            write_json(attempt.trained / "run.json", made)
         tracked.log_artifacts(attempt.trained, "model")
     attempt.keep()
     return attempt

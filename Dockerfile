@@ -10,7 +10,7 @@ RUN python -m venv /opt/venv \
     && awk '/^[a-z]/ {keep = /^uv==/} keep' requirements.lock > uv.lock \
     && pip install --no-cache-dir --require-hashes --requirement uv.lock \
     && uv pip install --no-cache --require-hashes --requirement requirements.lock \
-    && uv pip uninstall mypy pandas-stubs pre-commit pytest pytest-xdist hypothesis ruff types-tqdm
+    && uv pip uninstall mypy pandas-stubs pre-commit pytest pytest-xdist hypothesis ruff types-tqdm types-requests playwright moto
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
 RUN uv pip install --no-cache --no-deps . \

@@ -77,7 +77,7 @@ def wait_until(ready: Callable[[], Any], process: subprocess.Popen[bytes], secon
 
 @contextmanager
 def postgres(password: str) -> Iterator[int]:
-    """PostgreSQL on a free port with the database and the user `orrery`; root lends it to nobody, as it demands."""
+    """PostgreSQL on a free port with the databases and the user of compose.yaml; root lends it to nobody, as it demands."""
     folder, port = Path(tempfile.mkdtemp(prefix="orrery-postgres-")), free_port()
     lent = ["runuser", "-u", "nobody", "--"] if os.geteuid() == 0 else []
     (folder / "password").write_text(password)
@@ -98,6 +98,7 @@ def postgres(password: str) -> Iterator[int]:
             connection = psycopg2.connect(f"{where} dbname=postgres")
             connection.autocommit = True
             connection.cursor().execute("CREATE DATABASE orrery")
+            connection.cursor().execute(compose(SECRETS)["configs"]["studies"]["content"])
             connection.close()
             yield port
     finally:
@@ -150,8 +151,8 @@ class Team:
         return f"http://127.0.0.1:{self.s3_port}"
 
     @property
-    def database(self) -> str:
-        return f"postgresql://orrery:{SECRETS['POSTGRES_PASSWORD']}@127.0.0.1:{self.postgres_port}/orrery"
+    def studies(self) -> str:
+        return f"postgresql://orrery:{SECRETS['POSTGRES_PASSWORD']}@127.0.0.1:{self.postgres_port}/studies"
 
     def local(self, text: str) -> str:
         """An address inside the network of compose.yaml as one of this host."""

@@ -172,7 +172,7 @@ def test_two_workers_share_a_study_in_postgresql(
     services: Team, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = copied(prepared, tmp_path / "clone")
-    orrery(root, "tune", SYSTEM, "--workers", "2", "--storage", services.database, server=services)
+    orrery(root, "tune", SYSTEM, "--workers", "2", "--storage", services.studies, server=services)
     study = json.loads((root / f"reports/{SYSTEM}/tuning/study.json").read_text())
     assert [trial["state"] for trial in study["trials"]] == ["complete", "complete"]
     assert not (root / f"build/{SYSTEM}/tuning/study.jsonl").exists()

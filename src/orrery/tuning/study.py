@@ -9,7 +9,6 @@ import json
 import os
 import re
 import socket
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,7 +19,6 @@ import pytorch_lightning as pl
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from orrery.errors import OrreryError
 from orrery.files import reading
@@ -33,7 +31,6 @@ JOURNAL = "study.jsonl"
 WORKER = "worker"  # attribute of a trial: host and process
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 STARTUP_TRIALS = 5
-TRIES, HALF_MADE = 10, (RuntimeError, IntegrityError, ProgrammingError)
 Objective = Callable[[optuna.Trial, Setting], list[float]]
 
 
@@ -49,26 +46,14 @@ def open_storage(url: str | None, folder: Path) -> BaseStorage:
         with reading(path, "the journal of a study", "restore it, or delete it to search afresh"):
             _mend(path)
             return JournalStorage(JournalFileBackend(str(path)))
-    # the driver that `orrery[team]` installs; SQLAlchemy's own choice changed with 2.1
-    url = re.sub("^postgres(ql)?://", "postgresql+psycopg2://", url)
-    try:
-        return _opened(url)
+    try:  # the driver that `orrery[team]` installs; SQLAlchemy's own choice changed with 2.1
+        return RDBStorage(re.sub("^postgres(ql)?://", "postgresql+psycopg2://", url))
     except Exception as error:  # of SQLAlchemy, of the driver, of Optuna's schema
         told = " ".join(str(error).split())[:200]
         raise OrreryError(
             f"--storage cannot be opened ({told})",
-            remedy="check the server and the URL, e.g. postgresql://host/name",
+            remedy="check the server and the URL, e.g. postgresql://host/studies: a database of its own, not MLflow's",
         ) from error
-
-
-def _opened(url: str) -> RDBStorage:
-    """A database; while another worker makes its tables, from which Optuna does not keep us, it is asked again."""
-    for _ in range(TRIES):
-        try:
-            return RDBStorage(url)
-        except HALF_MADE:
-            time.sleep(1)
-    return RDBStorage(url)
 
 
 def _mend(path: Path) -> None:

@@ -117,12 +117,13 @@ def promote(
     root = root or project_root()
     client = connect(root)
     if dry_run:
-        return _judge(client, system, _candidate(client, system, version), rules, evaluate, root)
+        candidate = _candidate(client, system, version)
+        return _before(client, system, candidate) or _judge(client, system, candidate, rules, evaluate, root)
     with locked(root, f"promotion-{system}"):
         settle(client, system)
         candidate = _candidate(client, system, version)
-        if aliases(client, system).get(CHAMPION) == candidate:
-            return _recorded(client, system, candidate)
+        if verdict := _before(client, system, candidate):
+            return verdict
         verdict = _judge(client, system, candidate, rules, evaluate, root)
         _require_unmoved(client, verdict)
         _record(client, verdict)
@@ -253,8 +254,14 @@ def _record(client: MlflowClient, verdict: PromotionVerdict) -> None:
     )
 
 
-def _recorded(client: MlflowClient, system: str, version: str) -> PromotionVerdict:
-    """The verdict that made a version champion."""
+def _before(client: MlflowClient, system: str, version: str) -> PromotionVerdict | None:
+    """The verdict that made a version champion, where it is that already.
+
+    Raises:
+        OrreryError: it is, and no verdict is on record.
+    """
+    if aliases(client, system).get(CHAMPION) != version:
+        return None
     run_id = find_version(client, system, version).run_id
     try:
         told = mlflow.artifacts.load_dict(f"runs:/{run_id}/{_artifact(system, version)}")

@@ -88,6 +88,11 @@ def test_a_dry_run_decides_and_changes_nothing(champion: Path) -> None:
     assert load(SYSTEM, root=champion).version == "1"
 
 
+def test_a_dry_run_of_the_champion_tells_what_made_it_so(champion: Path) -> None:
+    made = promote(SYSTEM, RULES, evaluate, root=champion)
+    assert promote(SYSTEM, RULES, evaluate, version=made.version, dry_run=True, root=champion) == made
+
+
 def test_rollback_restores_and_is_recorded(champion: Path) -> None:
     promote(SYSTEM, RULES, evaluate, root=champion)
     assert (

@@ -1,75 +1,115 @@
-"""What tracking costs: each system's champion trained with an MLflow run and with no logger at all, in turns.
+"""What tracking costs a training, each system's champion once.
 
-The goal is on processor time, which other work on the machine does not change; a tracked training's includes opening and ending the
-run, parameters, data sets, system metrics and artifacts. Patches are those of the last ``dvc repro``;
-``ORRERY_BENCH_TRACKING_TURNS`` takes another number of turns (2 without it).
+Processor time of opening and ending the run, of every call of the logger, and of the thread that measures the machine, over that of the
+whole training. Two trainings beside each other, with and without a logger, differ by more than that for no reason. Loading MLflow, once a process, is
+told for itself. Patches are those of the last ``dvc repro``.
 """
 
 from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchmarks.row import Row
 from orrery.errors import OrreryError
 from orrery.params import Params, load_params
-from orrery.systems.base import SystemSection, Workspace, get_section, get_system
+from orrery.systems.base import Workspace, get_section, get_system
+from orrery.tracking.logger import RunLogger
 from orrery.tracking.runs import training_run
 from orrery.training import fit
 
-TURNS = int(os.environ.get("ORRERY_BENCH_TRACKING_TURNS", "2"))
+LOADING = "import time, torch; start = time.process_time(); import orrery.tracking.mlflow_runs; print(time.process_time() - start)"
+CALLS = ("log_metrics", "log_image", "log_hyperparams", "finalize")
 
 
 def rows() -> list[Row]:
     params = load_params()
-    return [row for system in sorted(params.systems) for row in system_rows(system, params)]
+    told = subprocess.run([sys.executable, "-c", LOADING], check=True, capture_output=True, text=True).stdout
+    loading = Row(
+        "loading MLflow, once a process", float(told.splitlines()[-1]), "s", "processor time, torch is there"
+    )
+    return [*(system_row(system, params) for system in sorted(params.systems)), loading]
 
 
-def system_rows(system: str, params: Params) -> list[Row]:
-    """Processor and wall time of one system's champion."""
-    patches, section = Workspace(system).patches.resolve(), get_section(params, system)
+def system_row(system: str, params: Params) -> Row:
+    """Share of one system's champion."""
+    patches, section, owner = (
+        Workspace(system).patches.resolve(),
+        get_section(params, system),
+        get_system(system),
+    )
     if not patches.exists():
         raise OrreryError("has no patches", file=patches, remedy="run `dvc repro` first")
-    times = np.array([[seconds(system, params, section, patches, tracked) for tracked in (True, False)] for _ in range(TURNS)])  # fmt: skip
-    (cpu, bare_cpu), (wall, bare_wall) = times.mean(0).T
-    steps = get_system(system).schedule(section, section.champion_variant).steps
-    conditions = (
-        f"{section.champion_variant}, {steps} steps, one thread, mean of {TURNS} turns, wall {wall:.1f} s"
-    )
-    return [
-        Row(
-            f"training of {system}, processor time", cpu, "s", conditions, "no logger", bare_cpu, "ratio <= 1.02"
-        ),
-        Row(f"training of {system}, wall time", wall, "s", conditions, "no logger", bare_wall),
-    ]  # fmt: skip
-
-
-def seconds(
-    system: str, params: Params, section: SystemSection, patches: Path, tracked: bool
-) -> tuple[float, float]:
-    """Processor and wall time of one training, in a clone of its own."""
-    owner, variant = get_system(system), section.champion_variant
+    variant = section.champion_variant
     params = params.model_copy(update={"train": params.train.model_copy(update={"threads": 1})})
-    with clone(system, patches) as work:
-        start, cpu = time.perf_counter(), time.process_time()
-        if tracked:
-            with training_run(system, variant, params, data=work.patches, root=work.root) as run:
-                fit(owner, section, variant, params, work, run.lightning_logger())
-        else:
-            fit(owner, section, variant, params, work, logger=False)
-        return time.process_time() - cpu, time.perf_counter() - start
+    spent = Spent()
+    with clone(system, patches) as work, spent.in_calls():
+        whole, tracked = (
+            time.process_time(),
+            training_run(system, variant, params, data=work.patches, root=work.root),
+        )
+        run = spent.in_call(tracked.__enter__)()
+        fit(owner, section, variant, params, work, run.lightning_logger())
+        spent.seconds += machine_metrics_s()
+        spent.in_call(tracked.__exit__)(None, None, None)
+        whole = time.process_time() - whole
+    steps = owner.schedule(section, variant).steps
+    return Row(
+        f"tracking of {system}", spent.seconds, "s", f"processor time, {variant}, {steps} steps, one thread",
+        "the whole training", whole, "ratio <= 0.02",
+    )  # fmt: skip
+
+
+class Spent:
+    """Processor time of this thread inside calls."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def in_call(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The same function, whose time counts."""
+
+        def counted(*arguments: Any, **options: Any) -> Any:
+            start = time.thread_time()
+            try:
+                return function(*arguments, **options)
+            finally:
+                self.seconds += time.thread_time() - start
+
+        return counted
+
+    @contextmanager
+    def in_calls(self) -> Iterator[None]:
+        """Every call of the logger counts."""
+        before = {name: getattr(RunLogger, name) for name in CALLS}
+        try:
+            for name, function in before.items():
+                setattr(RunLogger, name, self.in_call(function))
+            yield
+        finally:
+            for name, function in before.items():
+                setattr(RunLogger, name, function)
+
+
+def machine_metrics_s() -> float:
+    """Processor time of MLflow's thread that samples the machine."""
+    ids = [thread.native_id for thread in threading.enumerate() if thread.name == "SystemMetricsMonitor"]
+    times = [
+        Path(f"/proc/self/task/{each}/stat").read_text().rpartition(")")[2].split()[11:13] for each in ids
+    ]
+    return sum(int(ticks) for pair in times for ticks in pair) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
-def clone(system: str, patches: Path) -> Iterator[Any]:
+def clone(system: str, patches: Path) -> Iterator[Workspace]:
     """An empty project that has the patches, and the present folder for as long as it lasts."""
     here = Path.cwd()
     with tempfile.TemporaryDirectory() as folder:

@@ -2,7 +2,7 @@
 
 Processor time of opening and ending the run, of every call of the logger, and of the thread that measures the machine, over that of the
 whole training. Two trainings beside each other, with and without a logger, differ by more than that for no reason. Loading MLflow, once a process, is
-told for itself. Patches are those of the last ``dvc repro``.
+told for itself; the database, made once a clone, is there. Patches are those of the last ``dvc repro``.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from orrery.params import Params, load_params
 from orrery.systems.base import Workspace, get_section, get_system
 from orrery.tracking.logger import RunLogger
 from orrery.tracking.runs import training_run
+from orrery.tracking.store import bootstrap
 from orrery.training import fit
 
 LOADING = "import time, torch; start = time.process_time(); import orrery.tracking.mlflow_runs; print(time.process_time() - start)"
@@ -110,13 +111,14 @@ def machine_metrics_s() -> float:
 
 @contextmanager
 def clone(system: str, patches: Path) -> Iterator[Workspace]:
-    """An empty project that has the patches, and the present folder for as long as it lasts."""
+    """A project with the patches and a database without runs; the present folder for as long as it lasts."""
     here = Path.cwd()
     with tempfile.TemporaryDirectory() as folder:
         work = Workspace(system, Path(folder).resolve())
         work.patches.parent.mkdir(parents=True)
         work.patches.symlink_to(patches)
         subprocess.run(["git", "init", "-q", folder], check=True)
+        bootstrap(work.root, system)
         os.chdir(folder)
         try:
             yield work

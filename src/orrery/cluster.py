@@ -122,9 +122,8 @@ def count() -> int:
 
 
 def _here(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    with threadpool_limits(
-        1, user_api="blas"
-    ):  # small systems of equations: threads cost more than they save
+    # small systems of equations: threads cost more than they save
+    with threadpool_limits(1, user_api="blas"):
         yield from map(function, items)
 
 

@@ -46,7 +46,7 @@ def main() -> None:
     except OrreryError as error:
         click.echo(f"orrery: {' '.join(str(error).split())}", err=True)
         sys.exit(2)
-    except Exception as error:
+    except Exception as error:  # raised again, unless a disk or a permission is behind it
         told = environment(error)
         if told is None:
             raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import reduce
+from functools import reduce, wraps
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,6 @@ import click
 
 PATH = click.Path(path_type=Path)
 Decorator = Callable[[Any], Any]
-
-
 WORKERS = click.option(
     "--workers",
     type=click.IntRange(min=1),
@@ -33,4 +31,16 @@ def together(*options: Decorator) -> Decorator:
     return lambda command: reduce(lambda found, option: option(found), reversed(options), command)
 
 
-SPREAD = together(WORKERS, SCHEDULER)
+def shared_out(command: Callable[..., None]) -> Callable[..., None]:
+    """A command whose work is done by the workers that its caller asks for; it takes `--workers` and `--scheduler`."""
+
+    @WORKERS
+    @SCHEDULER
+    @wraps(command)
+    def call(*arguments: Any, workers: int, scheduler: str | None, **options: Any) -> None:
+        from orrery.cluster import using
+
+        with using(scheduler, workers):
+            command(*arguments, **options)
+
+    return call

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from orrery.cli.group import cli
-from orrery.cli.options import PATH, SPREAD
+from orrery.cli.options import PATH, shared_out
 from orrery.errors import OrreryError
 
 
@@ -77,14 +77,12 @@ def search(
 
 @cli.command()
 @click.argument("system")
-@SPREAD
-def align(system: str, workers: int, scheduler: str | None) -> None:
+@shared_out
+def align(system: str) -> None:
     """Bring raw scenes onto one grid and measure how well they fit."""
-    from orrery.cluster import using
     from orrery.stages import align as stage
 
-    with using(scheduler, workers):
-        stage.run(system)
+    stage.run(system)
 
 
 @cli.command()
@@ -98,14 +96,12 @@ def gate(system: str) -> None:
 
 @cli.command()
 @click.argument("system")
-@SPREAD
-def patch(system: str, workers: int, scheduler: str | None) -> None:
+@shared_out
+def patch(system: str) -> None:
     """Cut aligned scenes into shards of patches."""
-    from orrery.cluster import using
     from orrery.stages import patch as stage
 
-    with using(scheduler, workers):
-        stage.run(system)
+    stage.run(system)
 
 
 @cli.command()

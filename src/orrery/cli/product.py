@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from orrery.cli.group import cli
-from orrery.cli.options import PATH, SPREAD, together
+from orrery.cli.options import PATH, shared_out, together
 
 IMAGE = click.option(
     "--image",
@@ -73,49 +73,41 @@ STEREO = together(LEFT, RIGHT, TABLE, MEAN_COUNT, COUNT_SCALE)
 @click.argument("system")
 @WHOLE_IMAGE
 @STEREO
-@SPREAD
+@shared_out
 def predict(
     system: str,
     out: Path,
     model: str,
     sun_azimuth: float | None,
     sun_elevation: float | None,
-    workers: int,
-    scheduler: str | None,
     **request: Any,
 ) -> None:
     """Turn whole images, with a coarse DEM or as a stereo pair where the model wants it, into a georeferenced product with its uncertainty and lineage.
 
     A system takes the options that mean something to it, and says so of the others.
     """
-    from orrery.cluster import using
     from orrery.stages import predict as stage
 
-    with using(scheduler, workers):
-        stage.run(system, {**request, "sun": (sun_azimuth, sun_elevation)}, out, model)
+    stage.run(system, {**request, "sun": (sun_azimuth, sun_elevation)}, out, model)
 
 
 @cli.command()
 @click.argument("system")
 @click.option("--cube", type=PATH, required=True, help="Faulty observation.")
 @WHOLE_IMAGE
-@SPREAD
+@shared_out
 def restore(
     system: str,
     out: Path,
     model: str,
     sun_azimuth: float | None,
     sun_elevation: float | None,
-    workers: int,
-    scheduler: str | None,
     **request: Any,
 ) -> None:
     """Fill what a faulty observation lacks by a prediction that is matched to it; each pixel tells which it is."""
-    from orrery.cluster import using
     from orrery.stages import predict as stage
 
-    with using(scheduler, workers):
-        stage.run(system, {**request, "sun": (sun_azimuth, sun_elevation)}, out, model, "restore")
+    stage.run(system, {**request, "sun": (sun_azimuth, sun_elevation)}, out, model, "restore")
 
 
 @cli.command()

@@ -41,9 +41,9 @@ def test_every_target_tells_what_it_does(repository):
 def test_repro_fetches_the_sample_before_it_runs_the_pipeline(make):
     commands = [line for line in without_install(make("--dry-run", "repro")) if line.startswith("dvc ")]
     assert [commands[0], commands[-1]] == ["dvc pull --quiet data.dvc", "dvc repro"]
-    # between them system by system, two at a time, which DVC allows only to who waits for its lock
+    # between them system by system, three at a time, which DVC allows only to who waits for its lock
     (beside,) = commands[1:-1]
-    assert "xargs -P 2 " in beside
+    assert "xargs -P 3 " in beside
     assert (
         "dvc --wait-for-lock repro --single-item" in beside
     )  # else each asks for the data, which one finds busy

@@ -20,11 +20,12 @@ export OPENBLAS_NUM_THREADS := 1
 # Two pytest workers share the cores; more threads than one in each only fight.
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1
 
-# Stages of one system leave a core idle half of the time: systems go through the pipeline side by side, one thread each, all
-# three on two cores, else the last one would end alone.
+# Stages of one system leave a core idle half of the time: systems go through the pipeline side by side, one thread each. The others
+# give way to the longest, else it would end alone on one core.
 SYSTEMS_AT_ONCE ?= 3
+LONGEST := lunar-dtm
 # Each asks for its own stages alone, in the order of dvc.yaml: the data's stage, asked for twice at once, would be found busy.
-SYSTEM_LOGGED = dvc stage list --name-only | grep -E "@SYSTEM(-|$$)" | xargs dvc --wait-for-lock repro --single-item 2>&1 \
+SYSTEM_LOGGED = { test SYSTEM = $(LONGEST) || renice -n 3 -p $$$$ >/dev/null; }; dvc stage list --name-only | grep -E "@SYSTEM(-|$$)" | xargs dvc --wait-for-lock repro --single-item 2>&1 \
 	| tee build/SYSTEM.log | { grep -E --line-buffered "^(Running stage|ERROR|orrery:)" || true; }
 
 .DEFAULT_GOAL := help

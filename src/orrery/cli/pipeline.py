@@ -36,6 +36,7 @@ from orrery.errors import OrreryError
 @click.option(
     "--version/--no-version", "versioned", default=True, help="Record the folder in data.dvc (dvc add)."
 )
+@shared_out
 def ingest(
     source: str,
     out: Path,

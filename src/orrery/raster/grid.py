@@ -50,6 +50,14 @@ class Grid:
     def __post_init__(self) -> None:
         object.__setattr__(self, "_whole", (self.transform, 0, 0))
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Sent to another process, the CRS goes as WKT 2: rasterio sends WKT 1, which holds less."""
+        return {**self.__dict__, "crs": self.crs.to_wkt(version="WKT2_2019") if self.crs else ""}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        crs = CRS.from_wkt(state["crs"]) if state["crs"] else CRS()
+        self.__dict__.update(state, crs=crs)
+
     @property
     def shape(self) -> tuple[int, int]:
         """(height, width), px."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 
 import numpy as np
 import pyproj
@@ -14,11 +15,22 @@ from rasterio.crs import CRS
 
 from orrery.errors import OrreryError
 from orrery.raster.grid import AffineMap, Grid, check_body, meridian_convergence_deg
+from orrery.raster.projections import equirectangular
 from tests.unit.raster.raster_files import MOON, NORTH, SOUTH, lunar_grid
 
 RADIUS_M = 1_737_400
 metres = st.floats(-5e6, 5e6)
 pixels = st.floats(-1e4, 1e4)
+
+
+def test_a_grid_comes_whole_from_another_process():
+    window = Grid(equirectangular("mars", -2.0), Affine(6, 0, 0, 0, -6, 0), 40, 30).window(3, 4, 20, 10)
+    sent = pickle.loads(pickle.dumps(window))
+    assert sent == window
+    assert sent.crs.to_wkt(version="WKT2_2019") == window.crs.to_wkt(version="WKT2_2019")
+    assert sent._whole == window._whole
+    camera = Grid(CRS(), Affine.identity(), 4, 5)
+    assert pickle.loads(pickle.dumps(camera)) == camera
 
 
 @st.composite

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from orrery.cluster import using
 from orrery.raster.scene import list_scenes
 from orrery.stages import ingest
 
@@ -28,3 +29,19 @@ def test_each_section_gives_a_world(project: Path, sections: str, worlds: list[s
     for world in worlds:
         (scene,) = list_scenes(project / "data" / world)
         assert scene.item.properties["ssys:targets"] == [world.capitalize()]
+
+
+@pytest.mark.slow
+def test_two_workers_make_the_same_bytes(project: Path) -> None:
+    kaguya = "\n  kaguya: {height_px: 128, width_px: 128, drawn_scenes: 1, scenes: {mare: {kind: flat, sun: {azimuth_deg: 95.0, elevation_deg: 50.0}, mean_count: 200.0}}}\n"
+    (project / "params.yaml").write_text(HEAD + MOON + MARS + kaguya)
+    ingest.run(project / "alone", versioned=False)
+    with using(workers=2):
+        ingest.run(project / "shared", versioned=False)
+    alone, shared = _files(project / "alone"), _files(project / "shared")
+    assert len(alone) > 10
+    assert shared == alone
+
+
+def _files(folder: Path) -> dict[Path, bytes]:
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

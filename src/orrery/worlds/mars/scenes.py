@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from tqdm import tqdm
 
+from orrery.cluster import each
 from orrery.files import replacing
 from orrery.instruments import crism
 from orrery.instruments.photometry import Sun
@@ -78,10 +79,19 @@ def make(out: Path, params: MarsParams, seed: int) -> list[str]:
     """
     scenes = all_scenes(params, seed)
     places = lay_out(params, scenes, seed)
-    wavelengths = _wavelengths(params)
-    for name, scene in tqdm(scenes.items(), desc="Martian twin", unit="scene"):
-        take(out, make_pair(name, scene, places[name], params, seed), wavelengths)
+    items = [(name, scene, places[name]) for name, scene in scenes.items()]
+    each(partial(_take_item, out, _wavelengths(params), params, seed), items, "Martian twin")
     return sorted(scenes)
+
+
+def _take_item(
+    out: Path,
+    wavelengths_nm: NDArray[np.float64],
+    params: MarsParams,
+    seed: int,
+    item: tuple[str, MarsSceneParams, Place],
+) -> None:
+    take(out, make_pair(*item, params, seed), wavelengths_nm)
 
 
 def make_pair(name: str, scene: MarsSceneParams, place: Place, params: MarsParams, seed: int) -> Pair:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
+from orrery.cluster import each
 from orrery.files import replacing
 from orrery.instruments import nac
 from orrery.instruments.photometry import Sun
@@ -71,14 +72,20 @@ def make(out: Path, params: MoonParams, seed: int) -> list[str]:
         OrreryError: the folder cannot be written.
     """
     sites = all_sites(params, seed)
-    shots = _shots_by_ground(sites)
-    with tqdm(total=sum(map(len, shots.values())), desc="lunar twin", unit="scene") as bar:
-        for name, group in shots.items():
-            site = make_site(name, sites[name], params, seed)
-            for shot in group:
-                take(out, site, shot)
-                bar.update()
-    return sorted(shot.name for group in shots.values() for shot in group)
+    grounds = [(name, sites[name], shots) for name, shots in _shots_by_ground(sites).items()]
+    taken = each(partial(_take_all, out, params, seed), grounds, "lunar twin", "place")
+    return sorted(name for names in taken for name in names)
+
+
+def _take_all(
+    out: Path, params: MoonParams, seed: int, item: tuple[str, SiteParams, Sequence[Shot]]
+) -> list[str]:
+    """Every scene of one ground, which is made once; their names."""
+    name, wanted, shots = item
+    site = make_site(name, wanted, params, seed)
+    for shot in shots:
+        take(out, site, shot)
+    return [shot.name for shot in shots]
 
 
 def make_site(name: str, site: SiteParams, params: MoonParams, seed: int) -> Site:

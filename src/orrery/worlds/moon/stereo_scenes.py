@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
-from tqdm import tqdm
 
+from orrery.cluster import each
 from orrery.files import replacing
 from orrery.instruments import terrain_camera
 from orrery.instruments.photometry import Sun
@@ -51,9 +52,12 @@ def make(out: Path, params: KaguyaParams, seed: int) -> list[str]:
         OrreryError: the folder cannot be written.
     """
     scenes = {**params.scenes, **dict(drawn_scene(number, seed) for number in range(params.drawn_scenes))}
-    for name, scene in tqdm(scenes.items(), desc="stereo twin", unit="scene"):
-        take(out, name, scene, params, seed)
+    each(partial(_take_item, out, params, seed), list(scenes.items()), "stereo twin")
     return sorted(scenes)
+
+
+def _take_item(out: Path, params: KaguyaParams, seed: int, item: tuple[str, StereoSceneParams]) -> None:
+    take(out, *item, params, seed)
 
 
 def drawn_scene(number: int, seed: int) -> tuple[str, StereoSceneParams]:

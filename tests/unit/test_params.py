@@ -40,7 +40,13 @@ def test_full_scale_is_the_papers(edited):
     variant = get_section(params, "lunar-dtm").variants["dlunardtmnet"]
     assert variant.network.size == "full"
     assert (variant.optimiser.batch_size, variant.optimiser.learning_rate) == (4, 1e-4)
-    assert get_section(params, "lunar-dtm").patch.height_px == 256
+    assert get_section(params, "lunar-dtm").patch.height_px == 288
+
+
+def test_what_is_turned_to_the_sun_must_be_square(edited):
+    params = load_params(edited("      height_px: 160\n", "      height_px: 192\n"))
+    with pytest.raises(OrreryError, match=r"lunar-dtm\.variants\.orrery-dtm turns patches.*be equal"):
+        get_section(params, "lunar-dtm")
 
 
 @pytest.mark.parametrize(

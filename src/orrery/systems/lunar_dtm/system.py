@@ -5,10 +5,11 @@ Every method imports what it needs when it runs: most stages need no torch, whic
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orrery.errors import OrreryError
 from orrery.systems.base import Schedule, System, Trained, Workspace
 from orrery.systems.lunar_dtm.params import LunarParams
 
@@ -47,6 +48,18 @@ class LunarDTM(System[LunarParams]):
             "dem_band": False,
         }
     }
+
+    def check(self, section: LunarParams, variants: Sequence[str]) -> None:
+        """What is turned to the sun must be square, or batches would mix shapes."""
+        if section.patch.height_px == section.patch.width_px:
+            return
+        for name in variants:
+            if getattr(section.variants[name].recipe, "sun_sector", False):
+                raise OrreryError(
+                    f"systems.lunar-dtm.variants.{name} turns patches to the sun, and those of patch are no squares",
+                    file="params.yaml",
+                    remedy="let patch.height_px and patch.width_px be equal",
+                )
 
     def align(self, data: Path, out: Path, section: LunarParams, seed: int) -> pd.DataFrame:
         """NAC-R to NAC-L, and the SLDEM to both; neighbours are chained."""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from benchmarks.row import Row
 from orrery.errors import OrreryError
 from orrery.params import Params, load_params
-from orrery.stages.trained import load_trained
+from orrery.stages.trained import load_network, load_recipe
 from orrery.systems.base import Workspace, get_section, get_system
 from orrery.systems.kaguya_disparity.aligned import list_aligned
 from orrery.systems.kaguya_disparity.conditions import Condition
@@ -44,8 +44,10 @@ def rows() -> list[Row]:
         raise OrreryError("has no patches", file=work.patches, remedy="run `dvc repro` first")
     sampling = trained(params, section, work)
     owner = get_system(SYSTEM)
-    best = load_trained(owner, section, section.champion_variant, work)
-    one_step = DisparityModel.from_recipe(best.recipe, best.network)
+    champion = section.champion_variant
+    one_step = DisparityModel.from_recipe(
+        load_recipe(champion, work), load_network(owner, section, champion, work)
+    )
     conditions = f"twin, middles of the test scenes, {VARIANT} at demo size, {STEPS} steps"
     few, many = sums_of(sampling, FEW_CALLS, work, section), sums_of(sampling, MANY_CALLS, work, section)
     rho2 = few["first call"]

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from orrery.files import write_json
 from orrery.params import load_params
 from orrery.reports.results import read_results
-from orrery.stages.trained import load_trained
+from orrery.stages.trained import load_network, load_recipe
 from orrery.systems.base import Workspace, get_section, get_system
 from orrery.systems.kaguya_disparity.model import DisparityModel
 from orrery.systems.kaguya_disparity.scaling import Scaling
@@ -81,9 +81,9 @@ def model(system: str) -> Callable[[Path], Read]:
         kind = type(join(section.variants[variant]))
 
         def whole() -> Any:
-            found = load_trained(owner, section, variant, where)
-            joined = kind.from_recipe(dict(found.recipe), found.network)
-            weights = list(found.network.state_dict().values())
+            network = load_network(owner, section, variant, where)
+            joined = kind.from_recipe(load_recipe(variant, where), network)
+            weights = list(network.state_dict().values())
             return joined.recipe(), [tensor.double().sum().item() for tensor in weights], _written_by(path)
 
         return whole

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from orrery.devices import lent
 from orrery.files import read_text_of, replacing, write_json
 from orrery.params import load_params
-from orrery.stages.trained import load_trained, replicas
-from orrery.systems.base import Workspace, get_section, get_system
+from orrery.stages.trained import load_network, load_recipe, replicas
+from orrery.systems.base import Trained, Workspace, get_section, get_system
 from orrery.tracking.evaluation import log_evaluation
 
 
@@ -16,15 +17,11 @@ def run(system: str, variant: str) -> None:
     numbers = replicas(variant, work)
     with replacing(work.report(variant)) as temporary:
         temporary.mkdir()
-        judged = [
-            judge.evaluate(
-                load_trained(judge, section, variant, work, number),
-                work.aligned,
-                section,
-                None if number else temporary,
-            )
-            for number in numbers
-        ]
+        judged = []
+        for number in numbers:
+            with lent(load_network(judge, section, variant, work, number)) as network:
+                trained = Trained(network, load_recipe(variant, work, number))
+                judged.append(judge.evaluate(trained, work.aligned, section, None if number else temporary))
         write_json(temporary / "metrics.json", {**judged[0], "replicas": judged[1:]})
     for number, metrics in zip(numbers, judged, strict=True):
         run_id = read_text_of(work.model(variant, number) / "run.json", "run_id")

@@ -9,7 +9,7 @@ from torch import nn
 
 from orrery.files import read_as, reading
 from orrery.params import Section
-from orrery.systems.base import RECIPE, RETRAIN, System, Trained, Workspace
+from orrery.systems.base import RECIPE, RETRAIN, System, Workspace
 
 
 def load_network(
@@ -29,14 +29,6 @@ def load_network(
 def load_recipe(variant: str, work: Workspace, replica: int = 0) -> dict[str, Any]:
     """What goes with the weights."""
     return read_as(work.model(variant, replica) / RECIPE, dict[str, Any], "a recipe", RETRAIN)
-
-
-def load_trained(
-    system: System[Any], section: Section, variant: str, work: Workspace, replica: int = 0
-) -> Trained:
-    """Network and recipe together."""
-    network = load_network(system, section, variant, work, replica)
-    return Trained(network, load_recipe(variant, work, replica))
 
 
 def replicas(variant: str, work: Workspace) -> list[int]:

@@ -35,7 +35,7 @@ STRIDE_PX = 32  # networks may halve the resolution five times
 
 @dataclass(frozen=True)
 class ExportedNetwork:
-    """A loaded graph: (N, channels, H, W) float32 on any device to (N, C, H, W) on its own device.
+    """A loaded graph: (N, channels, H, W) float32 on any device to (N, C, H, W) on the same.
 
     Attributes:
         module: the graph with its weights.
@@ -67,7 +67,7 @@ class ExportedNetwork:
         try:
             with torch.inference_mode():
                 output: Tensor = self.module(inputs.to(self.device))
-                return output
+                return output.to(inputs.device)
         except AssertionError as error:  # what the guards of an exported graph raise
             size = f"{inputs.shape[2]} x {inputs.shape[3]} px"
             raise OrreryError(

@@ -21,6 +21,7 @@ from mlflow.tracking import MlflowClient
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from orrery.devices import best_device
 from orrery.errors import OrreryError
 from orrery.files import read_json, sha256, write_json
 from orrery.tracking.export import ARCHIVE, ExportedNetwork, export, load_export
@@ -205,8 +206,7 @@ def load(
     client = connect(root or project_root())
     version = find_version(client, system, alias_or_version)
     folder = _verified(version)
-    chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    network = load_export(folder, torch.device(chosen))
+    network = load_export(folder, best_device() if device == "auto" else torch.device(device))
     recipe = read_json(folder / RECIPE)
     return LoadedModel(system, str(version.version), str(version.run_id), network, recipe, dict(version.tags))
 

@@ -12,6 +12,7 @@ from typing import Any
 import optuna
 import pytorch_lightning as pl
 
+from orrery.devices import lent
 from orrery.errors import OrreryError
 from orrery.files import read_as, remove, write_json
 from orrery.params import Params, validate
@@ -103,8 +104,10 @@ def _judged(
     """Metrics of each validation scene."""
     network = owner.network(section, variant)
     network.load_state_dict(task.net.state_dict())  # type: ignore[union-attr]
-    recipe = {**owner.recipe(task, work.patches, section, variant), "name": "tuning"}
-    found = owner.evaluate(Trained(network.eval(), recipe), work.aligned, judged_by_validation(section), None)
+    with lent(task.net):  # type: ignore[arg-type]
+        recipe = {**owner.recipe(task, work.patches, section, variant), "name": "tuning"}
+    with lent(network.eval()):
+        found = owner.evaluate(Trained(network, recipe), work.aligned, judged_by_validation(section), None)
     return scores(found)
 
 

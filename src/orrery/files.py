@@ -23,6 +23,7 @@ from orrery.errors import OrreryError
 
 T = TypeVar("T")
 REMAKE = "restore or remake the file"
+ABSENT, MAKE_IT = "does not exist", "run the stage that makes it, or check the path"
 # What parsers raise on content that is not what they expect. Mistakes of ours look the same: only parsing is enclosed.
 DAMAGE = (
     OSError,
@@ -123,11 +124,21 @@ def reading(path: Path, what: str, remedy: str = REMAKE) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        problem, remedy = "does not exist", "run the stage that makes it, or check the path"
-        raise OrreryError(problem, file=path, remedy=remedy) from error
+        raise OrreryError(ABSENT, file=path, remedy=MAKE_IT) from error
     except DAMAGE as error:
         told = " ".join(str(error).split())[:200] or type(error).__name__
         raise OrreryError(f"is not {what} ({told})", file=path, remedy=remedy) from error
+
+
+def existing(path: Path) -> Path:
+    """A file or folder that an earlier stage makes.
+
+    Raises:
+        OrreryError: it is not there.
+    """
+    if not path.exists():
+        raise OrreryError(ABSENT, file=path, remedy=MAKE_IT)
+    return path
 
 
 def read_json(path: Path) -> Any:

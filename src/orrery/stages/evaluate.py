@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orrery.devices import lent
-from orrery.files import read_text_of, replacing, write_json
+from orrery.files import existing, read_text_of, replacing, write_json
 from orrery.params import load_params
 from orrery.stages.trained import load_network, load_recipe, replicas
 from orrery.systems.base import Trained, Workspace, get_section, get_system
@@ -14,6 +14,7 @@ def run(system: str, variant: str) -> None:
     """Write reports/<system>/variants/<variant>/{metrics.json, pictures}; further seeds' metrics under `replicas`."""
     params, work = load_params(), Workspace(system)
     section, judge = get_section(params, system), get_system(system)
+    existing(work.aligned)
     numbers = replicas(variant, work)
     with replacing(work.report(variant)) as temporary:
         temporary.mkdir()

@@ -8,7 +8,7 @@ import click
 
 from orrery.devices import lent
 from orrery.distributed import first_before_others, rank
-from orrery.files import remove, replacing, sha256, write_json
+from orrery.files import existing, remove, replacing, sha256, write_json
 from orrery.params import Params, load_params
 from orrery.systems.base import Workspace, get_section, get_system
 from orrery.tracking.runs import training_run
@@ -34,7 +34,7 @@ def run(system: str, variant: str) -> None:
 
 def _train(system: str, variant: str, params: Params, work: Workspace, replica: int) -> Attempt:
     section, task_system = get_section(params, system), get_system(system)
-    key = f"{params.digest()}-{sha256(work.patches / 'index.parquet')}"
+    key = f"{params.digest()}-{sha256(existing(work.patches / 'index.parquet'))}"
     attempt = Attempt(work.scratch(variant, replica), key)
     with first_before_others():
         name = attempt.begin()

@@ -60,6 +60,8 @@ class TrainParams(Section):
     workers: Annotated[int, Field(ge=0)] = 0
     checkpoint_every_steps: Count = 100
     log_every_steps: Count = 10
+    validations: Count = 4
+    keep: Literal["last", "best"] = "last"
 
 
 class TrackingParams(Section):

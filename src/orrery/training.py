@@ -5,38 +5,25 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import uuid
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import ZipFile
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning.callbacks import EMAWeightAveraging, TQDMProgressBar
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.strategies import DDPStrategy
-from pytorch_lightning.utilities import rank_zero_only
 
+from orrery.checkpoints import LAST, BestWeights, LoggedCheckpoint, steps_done
 from orrery.distributed import normalise_together, rank
 from orrery.errors import OrreryError
-from orrery.files import read_text_of, reading, remove, replacing, write_json, write_tensors
 from orrery.params import Params, Section, TrainParams
 from orrery.seeds import derive, replica_seed
 from orrery.systems.base import Schedule, System, Workspace
 
-LAST, BEGUN = "last.ckpt", "training.json"
-PARTS = {
-    "global_step",
-    "state_dict",
-    "optimizer_states",
-    "lr_schedulers",
-    "loops",
-    "callbacks",
-}  # of a checkpoint
 # Lightning tells of devices that are not there and of services that are not used, and warns of its own internals.
 logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", message=r".*treespec, LeafSpec.*")
@@ -58,41 +45,6 @@ def precision(choice: str) -> Any:
         if torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
         else "32-true"
     )
-
-
-class LoggedCheckpoint(ModelCheckpoint):
-    """A checkpoint that counts only once the metrics and the validation of its step are logged.
-
-    Lightning saves before that: a training killed just then would go on behind a gap in its curves. So it saves under another
-    name, which becomes `last.ckpt` as the next step begins.
-    """
-
-    CHECKPOINT_NAME_LAST = "pending"
-
-    @property
-    def _pending(self) -> Path:
-        return Path(str(self.dirpath)) / f"{self.CHECKPOINT_NAME_LAST}{self.FILE_EXTENSION}"
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Forget one whose step was never logged."""
-        super().on_train_start(trainer, pl_module)
-        if trainer.is_global_zero:
-            self._pending.unlink(missing_ok=True)
-
-    def on_train_batch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
-    ) -> None:
-        """The step before this one is logged."""
-        self._settle(trainer)
-
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """So is the last one."""
-        super().on_train_end(trainer, pl_module)
-        self._settle(trainer)
-
-    def _settle(self, trainer: pl.Trainer) -> None:
-        if trainer.is_global_zero and self._pending.exists():
-            os.replace(self._pending, self._pending.with_name(LAST))
 
 
 def make_trainer(
@@ -124,7 +76,7 @@ def make_trainer(
         max_steps=schedule.steps,
         gradient_clip_val=schedule.gradient_clip,
         check_val_every_n_epoch=None,
-        val_check_interval=max(1, schedule.steps // 4),
+        val_check_interval=max(1, schedule.steps // params.validations),
         num_sanity_val_steps=0,
         log_every_n_steps=params.log_every_steps,
         logger=logger,
@@ -132,61 +84,6 @@ def make_trainer(
         enable_model_summary=False,
         deterministic="warn",
     )
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """One training under way, in a scratch folder that outlives a kill.
-
-    Attributes:
-        scratch: the folder.
-        key: what its checkpoints belong to; with another key they are worth nothing.
-    """
-
-    scratch: Path
-    key: str
-
-    @property
-    def trained(self) -> Path:
-        """Where the result lies once all is done."""
-        return self.scratch / "trained"
-
-    @property
-    def checkpoint(self) -> Path:
-        """The last state that was kept."""
-        return self.scratch / LAST
-
-    @property
-    def kept(self) -> Path:
-        """Is there once the run has everything, too, and has ended."""
-        return self.scratch / "kept"
-
-    def begin(self) -> str:
-        """A name under which the training's run is found again, noted before there is a run.
-
-        The folder is emptied first where it belongs to another key.
-        """
-        state = self.scratch / BEGUN
-        if not state.exists() or read_text_of(state, "key") != self.key:
-            remove(self.scratch)
-            write_json(state, {"key": self.key, "attempt": uuid.uuid4().hex})
-        return read_text_of(state, "attempt")
-
-    @rank_zero_only
-    def finish(self, task: pl.LightningModule, recipe: Mapping[str, Any], run: Mapping[str, Any]) -> None:
-        """Write weights, recipe and run id, all or nothing; the run may still lack them."""
-        with replacing(self.trained) as temporary:
-            temporary.mkdir()
-            state = task.net.state_dict()  # type: ignore[union-attr]
-            weights = {name: tensor.detach().cpu().contiguous().numpy() for name, tensor in state.items()}
-            write_tensors(temporary / "weights.safetensors", weights)
-            write_json(temporary / "recipe.json", dict(recipe))
-            write_json(temporary / "run.json", dict(run))
-
-    @rank_zero_only
-    def keep(self) -> None:
-        """Note that the run has ended."""
-        self.kept.touch()
 
 
 def fit(
@@ -201,7 +98,7 @@ def fit(
 ) -> pl.LightningModule:
     """Train a variant to the end of its schedule, from its last checkpoint if there is one; return the task.
 
-    The averaged weights are in the task's `net` afterwards. `callbacks` join those that every training has. On several
+    The averaged weights, or those of the best validation (`train.keep`), are in the task's `net` afterwards. `callbacks` join those that every training has. On several
     devices Lightning starts this very command once more for each further one; see `orrery.distributed`.
 
     Raises:
@@ -218,10 +115,16 @@ def fit(
     data = system.data(work.patches, section, variant, seed, params.train.workers)
     last = scratch / LAST
     if last.exists():
-        data.first_step = _steps_done(last)  # type: ignore[attr-defined]
-    trainer = make_trainer(system.schedule(section, variant), params.train, logger, scratch, callbacks)
+        data.first_step = steps_done(last)  # type: ignore[attr-defined]
+    best = BestWeights(scratch)
+    kept = [best] if params.train.keep == "best" else []
+    trainer = make_trainer(
+        system.schedule(section, variant), params.train, logger, scratch, [*kept, *callbacks]
+    )
     with _interrupts_are_errors():
         trainer.fit(task, data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
+    if kept:
+        best.restore(task.net)  # type: ignore[arg-type]
     return task
 
 
@@ -251,20 +154,6 @@ def _channels_last(task: pl.LightningModule) -> None:
     for parameter in task.parameters():
         if parameter.dim() == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-
-
-def _steps_done(checkpoint: Path) -> int:
-    with reading(checkpoint, "a checkpoint", "delete it to start the training afresh"):
-        with ZipFile(checkpoint) as archive:
-            if damaged := archive.testzip():  # torch compares no check sums
-                raise ValueError(f"{damaged} does not fit its check sum")
-        try:
-            content = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        except Exception as error:  # of torch's unpickler, on data that is not plain
-            raise ValueError(str(error).partition("\n")[0]) from error
-        if lacking := sorted(PARTS - set(content)):
-            raise ValueError(f"lacks {', '.join(lacking)}")
-        return int(content["global_step"])
 
 
 @contextmanager

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
+from orrery.attempt import Attempt
+from orrery.checkpoints import steps_done
 from orrery.files import write_json
 from orrery.params import load_params
 from orrery.reports.results import read_results
@@ -27,7 +29,6 @@ from orrery.tracking.bundle import MANIFEST, SCHEMA, _add, _sha256, read_bundle
 from orrery.tracking.export import export, load_export
 from orrery.tracking.registry import artifacts, find_version, load
 from orrery.tracking.store import connect
-from orrery.training import Attempt, _steps_done
 from orrery.tuning.study import open_storage, open_study, settings, work
 from tests.faults.fuzzing import Reader
 from tests.faults.readers_made import SPECTRA
@@ -108,7 +109,7 @@ def checkpoint(folder: Path) -> Read:
     trainer = pl.Trainer(max_steps=2, enable_checkpointing=False, **quiet)
     trainer.fit(task, loader)
     trainer.save_checkpoint(folder / "last.ckpt")
-    return lambda: _steps_done(folder / "last.ckpt")
+    return lambda: steps_done(folder / "last.ckpt")
 
 
 def attempt(folder: Path) -> Read:

@@ -6,13 +6,14 @@ import shutil
 
 import click
 
+from orrery.attempt import Attempt
 from orrery.devices import lent
 from orrery.distributed import first_before_others, rank
 from orrery.files import existing, remove, replacing, sha256, write_json
 from orrery.params import Params, load_params
 from orrery.systems.base import Workspace, get_section, get_system
 from orrery.tracking.runs import training_run
-from orrery.training import Attempt, fit
+from orrery.training import fit
 
 
 def run(system: str, variant: str) -> None:

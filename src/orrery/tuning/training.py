@@ -12,6 +12,7 @@ from typing import Any
 import optuna
 import pytorch_lightning as pl
 
+from orrery.attempt import Attempt
 from orrery.devices import lent
 from orrery.errors import OrreryError
 from orrery.files import read_as, remove, write_json
@@ -19,7 +20,7 @@ from orrery.params import Params, validate
 from orrery.systems.base import System, SystemSection, Trained, Workspace
 from orrery.systems.scores import Scores, scores
 from orrery.tracking.runs import training_run
-from orrery.training import Attempt, fit
+from orrery.training import fit
 from orrery.tuning.params import TuneParams
 from orrery.tuning.setting import Setting, variant_of, with_setting
 

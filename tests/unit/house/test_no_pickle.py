@@ -65,12 +65,12 @@ class Bomb:
 
 
 def test_a_poisoned_checkpoint_is_refused(tmp_path):
+    from orrery.checkpoints import steps_done
     from orrery.errors import OrreryError
-    from orrery.training import _steps_done
 
     torch.save({"global_step": 3, "bomb": Bomb(tmp_path / "exploded")}, tmp_path / "last.ckpt")
     with pytest.raises(OrreryError, match=r"last\.ckpt"):
-        _steps_done(tmp_path / "last.ckpt")
+        steps_done(tmp_path / "last.ckpt")
     assert not (tmp_path / "exploded").exists()
 
 

@@ -51,3 +51,14 @@ def test_unet_starts_near_no_correction():
 
 def test_heights_of_the_papers_network_are_not_negative():
     assert (DLunarDTMNet("demo")(torch.randn(2, 2, 64, 64)) >= 0).all()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_papers_network_can_learn_from_its_first_step_on(seed):
+    """Behind its last ReLU an output below zero everywhere would have no gradient."""
+    torch.manual_seed(seed)
+    network = DLunarDTMNet("demo")
+    output = network(torch.rand(2, 2, 64, 96))
+    output.mean().backward()
+    assert (output > 0).float().mean() > 0.9
+    assert float(network.conv1.weight.grad.abs().sum()) > 0

@@ -39,6 +39,11 @@ SIZES: dict[str, Widths] = {
 }
 
 
+# Where the output begins, in the units of Eq. 3: heights of unit spread above their minimum. The paper does not tell. Behind a ReLU an output that
+# begins below zero everywhere has no gradient: with the usual zero the network stays at the minimum for good.
+FIRST_HEIGHT = 2.5
+
+
 class UpProjection(nn.Module):
     """Up-sampling by two, then a 5x5 - 3x3 branch and a 5x5 branch, summed (Laina et al. 2016).
 
@@ -95,6 +100,7 @@ class DLunarDTMNet(nn.Module):
             nn.Conv2d(widths.decoder[4], 1, 3, padding=1),
             nn.ReLU(),
         )
+        nn.init.constant_(self.last[2].bias, FIRST_HEIGHT)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, 2, H, W), image in [0, 1] and normalised coarse heights, to (N, 1, H, W) normalised heights >= 0.

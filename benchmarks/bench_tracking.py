@@ -1,8 +1,9 @@
 """What tracking costs a training, each system's champion once.
 
 Processor time of opening and ending the run, of every call of the logger, and of the thread that measures the machine, over that of the
-whole training. Two trainings beside each other, with and without a logger, differ by more than that for no reason. Loading MLflow, once a process, is
-told for itself; the database, made once a clone, is there. Patches are those of the last ``dvc repro``.
+whole training. Two trainings beside each other, with and without a logger, differ by more than that for no reason. What is spent once is told for
+itself: MLflow is loaded once a process, patches are hashed once for all trainings on them. The database, made once a clone, is there. Patches
+are those of the last ``dvc repro``.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from orrery.errors import OrreryError
 from orrery.params import Params, load_params
 from orrery.systems.base import Workspace, get_section, get_system
 from orrery.tracking.logger import RunLogger
+from orrery.tracking.mlflow_runs import DIGESTS
+from orrery.tracking.provenance import content_md5, remembered_md5
 from orrery.tracking.runs import training_run
 from orrery.tracking.store import bootstrap
 from orrery.training import fit
@@ -37,7 +40,18 @@ def rows() -> list[Row]:
     loading = Row(
         "loading MLflow, once a process", float(told.splitlines()[-1]), "s", "processor time, torch is there"
     )
-    return [*(system_row(system, params) for system in sorted(params.systems)), loading]
+    systems = sorted(params.systems)
+    return [*(system_row(system, params) for system in systems), *map(hashing_row, systems), loading]
+
+
+def hashing_row(system: str) -> Row:
+    """Processor time of the digest of a system's patches."""
+    patches = Workspace(system).patches.resolve()
+    start = time.process_time()
+    content_md5(patches)
+    size = sum(path.stat().st_size for path in patches.rglob("*") if path.is_file()) / 1e6
+    told = f"processor time, {size:.0f} MB"
+    return Row(f"digest of the patches of {system}, once", time.process_time() - start, "s", told)
 
 
 def system_row(system: str, params: Params) -> Row:
@@ -119,6 +133,7 @@ def clone(system: str, patches: Path) -> Iterator[Workspace]:
         work.patches.symlink_to(patches)
         subprocess.run(["git", "init", "-q", folder], check=True)
         bootstrap(work.root, system)
+        remembered_md5(work.patches, work.root / DIGESTS)
         os.chdir(folder)
         try:
             yield work

@@ -20,13 +20,14 @@ from mlflow.tracking import MlflowClient
 from orrery.params import Params
 from orrery.tracking.logger import RunLogger
 from orrery.tracking.mirror import open_mirror
-from orrery.tracking.provenance import content_md5, flatten
+from orrery.tracking.provenance import flatten, remembered_md5
 from orrery.tracking.root import clone_id, is_local, is_locked, locked, tracking_uri
 from orrery.tracking.runs import TrackedRun
 from orrery.tracking.server import lost_is_told
 from orrery.tracking.store import bootstrap, connect
 
 CLONE = "clone"  # tag of a run: where its lock is
+DIGESTS = Path("mlruns/digests.json")  # of folders that were trained on
 BATCH = 100  # parameters that MLflow takes at once
 SHOWN = ("seed", "scale", "train")  # shown beside the variant's own; the artifact params.yaml has everything
 
@@ -58,7 +59,7 @@ def _tracked_run(
     with locked(root, _lock(run_id), busy=f"the training of {name} is running in another process"):
         _end_dead_runs(client, experiment, root)
         with _active(run_id, tags):
-            _log_inputs(client, run, params, tags, data)
+            _log_inputs(client, run, params, tags, data, root)
             shown = _shown(params, tags["system"], tags["variant"])
             mirror = open_mirror(params.tracking, run_id, name, shown, root)
             failed = True
@@ -104,7 +105,7 @@ def _end_dead_runs(client: MlflowClient, experiment: str, root: Path) -> None:
 
 
 def _log_inputs(
-    client: MlflowClient, run: Run, params: Params, tags: Mapping[str, str], data: Path | None
+    client: MlflowClient, run: Run, params: Params, tags: Mapping[str, str], data: Path | None, root: Path
 ) -> None:
     """Parameters and data sets, each once: MLflow refuses a parameter twice with another value."""
     run_id = run.info.run_id
@@ -115,7 +116,9 @@ def _log_inputs(
     mlflow.log_dict(params.model_dump(mode="json"), "params.yaml")
     if not (run.inputs and run.inputs.dataset_inputs):
         sets: list[Dataset | None] = [_dataset("data", "data", tags["data.md5"])]
-        sets += [_dataset(data.name, os.path.relpath(data), content_md5(data))] if data else []
+        sets += (
+            [_dataset(data.name, os.path.relpath(data), remembered_md5(data, root / DIGESTS))] if data else []
+        )
         mlflow.log_inputs(datasets=sets, contexts=["training"] * len(sets), tags_list=[None] * len(sets))
 
 

@@ -8,11 +8,13 @@ import os
 import platform
 import re
 import subprocess
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import orrery
-from orrery.files import reading, sha256
+from orrery.errors import OrreryError
+from orrery.files import read_as, reading, sha256, write_json
 from orrery.params import parse_yaml
 
 UNKNOWN = "unknown"
@@ -87,6 +89,31 @@ def content_md5(path: Path) -> str:
     names = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
     listing = [{"md5": _md5(path / name), "relpath": name} for name in names]
     return hashlib.md5(json.dumps(listing, sort_keys=True).encode()).hexdigest() + ".dir"
+
+
+def remembered_md5(path: Path, table: Path) -> str:
+    """`content_md5`, from a table of what was computed before where no file has changed since, as DVC has it.
+
+    Args:
+        path: a file or folder.
+        table: a JSON file that is made, and made again where it is damaged.
+    """
+    known: dict[str, list[str]] = {}
+    with suppress(OrreryError):
+        known = read_as(table, dict[str, list[str]], "a table of digests")
+    name, stamp = str(path.resolve()), _stamp(path)
+    if known.get(name, [""])[0] != stamp:
+        known[name] = [stamp, content_md5(path)]
+        write_json(table, known)
+    return known[name][1]
+
+
+def _stamp(path: Path) -> str:
+    """Changes with any file: names, sizes, times and inodes."""
+    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+    states = [(file, file.stat()) for file in files]
+    told = [[str(file), state.st_size, state.st_mtime_ns, state.st_ino] for file, state in states]
+    return hashlib.md5(json.dumps(told).encode()).hexdigest()
 
 
 def _md5(path: Path) -> str:

@@ -72,7 +72,7 @@ def test_an_input_of_another_kind_is_one_line(deep: Path) -> None:
 
 def test_the_graph_moves_to_another_device(deep: Path) -> None:
     """The meta device computes shapes only, and stands for a GPU: no tensor of the graph may stay on the CPU."""
-    output = load_export(deep, torch.device("meta"))(torch.zeros(3, 4, 96, 128))
+    output = load_export(deep, torch.device("meta"))(torch.zeros(3, 4, 96, 128, device="meta"))
     assert output.device.type == "meta"
     assert output.shape == (3, 2, 96, 128)
 

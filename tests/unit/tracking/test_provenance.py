@@ -13,6 +13,7 @@ from orrery.tracking.provenance import (
     flatten,
     git_commit,
     git_dirty,
+    remembered_md5,
     run_tags,
     tracked_md5,
     versions,
@@ -105,3 +106,20 @@ def test_versions_name_what_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_flatten() -> None:
     tree = {"a": {"b": 1e-3, "c": [1, 2]}, "d": "text", "e": None, "f": {}, "g": True}
     assert flatten(tree) == {"a.b": "0.001", "a.c": "[1, 2]", "d": "text", "e": "null", "g": "true"}
+
+
+def test_a_digest_is_remembered_until_a_file_changes(tmp_path, monkeypatch):
+    folder, table = tmp_path / "patches", tmp_path / "mlruns" / "digests.json"
+    (folder / "b").mkdir(parents=True)
+    (folder / "b" / "one").write_text("one")
+    first = remembered_md5(folder, table)
+    assert first == content_md5(folder)
+    with monkeypatch.context() as patched:
+        patched.setattr("orrery.tracking.provenance.content_md5", None)  # is not asked again
+        assert remembered_md5(folder, table) == first
+    (folder / "b" / "one").write_text("two")
+    assert remembered_md5(folder, table) == content_md5(folder) != first
+    (folder / "b" / "two").write_text("")
+    assert remembered_md5(folder, table) == content_md5(folder)
+    table.write_text("{")
+    assert remembered_md5(folder, table) == content_md5(folder)

@@ -65,7 +65,7 @@ def system_row(system: str, params: Params) -> Row:
         raise OrreryError("has no patches", file=patches, remedy="run `dvc repro` first")
     variant = section.champion_variant
     params = params.model_copy(update={"train": params.train.model_copy(update={"threads": 1})})
-    spent = Spent()
+    spent, others = Spent(), monitors()
     with clone(system, patches) as work, spent.in_calls():
         whole, tracked = (
             time.process_time(),
@@ -73,7 +73,7 @@ def system_row(system: str, params: Params) -> Row:
         )
         run = spent.in_call(tracked.__enter__)()
         fit(owner, section, variant, params, work, run.lightning_logger())
-        spent.seconds += machine_metrics_s()
+        spent.seconds += machine_metrics_s(monitors() - others)
         spent.in_call(tracked.__exit__)(None, None, None)
         whole = time.process_time() - whole
     steps = owner.schedule(section, variant).steps
@@ -114,9 +114,13 @@ class Spent:
                 setattr(RunLogger, name, function)
 
 
-def machine_metrics_s() -> float:
-    """Processor time of MLflow's thread that samples the machine."""
-    ids = [thread.native_id for thread in threading.enumerate() if thread.name == "SystemMetricsMonitor"]
+def monitors() -> set[int | None]:
+    """MLflow's threads that sample the machine; one may outlive its run for a while."""
+    return {thread.native_id for thread in threading.enumerate() if thread.name == "SystemMetricsMonitor"}
+
+
+def machine_metrics_s(ids: set[int | None]) -> float:
+    """Processor time of such threads."""
     times = [
         Path(f"/proc/self/task/{each}/stat").read_text().rpartition(")")[2].split()[11:13] for each in ids
     ]

@@ -76,7 +76,7 @@ def seconds(network: nn.Module, inputs: Tensor, repeats: int) -> float:
 def timed(work: Callable[[], object], repeats: int) -> float:
     """Median of repeated calls, s, after some that do not count; what a GPU was given is waited for."""
     found = []
-    for _ in range(repeats + (WARM if repeats > 1 else 0)):
+    for _ in range(repeats + (WARM if repeats > 1 else 1)):
         start = time.perf_counter()
         work()
         torch.cuda.synchronize()

@@ -89,7 +89,7 @@ def in_network() -> Iterator[list[float]]:
         found.append(time.thread_time() - started)
         return output
 
-    ExportedNetwork.__call__ = counted  # type: ignore[method-assign]
+    ExportedNetwork.__call__ = counted  # type: ignore[assignment, method-assign]
     try:
         yield found
     finally:

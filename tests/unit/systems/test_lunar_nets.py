@@ -55,7 +55,7 @@ def test_heights_of_the_papers_network_are_not_negative():
 
 @pytest.mark.parametrize("seed", range(8))
 def test_the_papers_network_can_learn_from_its_first_step_on(seed):
-    """Behind its last ReLU an output below zero everywhere would have no gradient."""
+    """Behind its last ReLU what is below zero has no gradient."""
     torch.manual_seed(seed)
     network = DLunarDTMNet("demo")
     output = network(torch.rand(2, 2, 64, 96))

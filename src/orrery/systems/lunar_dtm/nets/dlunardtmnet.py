@@ -39,8 +39,8 @@ SIZES: dict[str, Widths] = {
 }
 
 
-# Where the output begins, in the units of Eq. 3: heights of unit spread above their minimum. The paper does not tell. Behind a ReLU an output that
-# begins below zero everywhere has no gradient: with the usual zero the network stays at the minimum for good.
+# Where the output begins, in the units of Eq. 3: heights of unit spread above their minimum. The paper does not tell. Begun near zero the slope terms of
+# the loss flatten the output before its level rises, and behind the ReLU what falls below zero has no gradient.
 FIRST_HEIGHT = 2.5
 
 

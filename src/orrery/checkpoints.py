@@ -17,14 +17,8 @@ from torch import nn
 from orrery.files import reading, replacing, write_tensors
 
 LAST, BEST = "last.ckpt", "best.safetensors"
-PARTS = {
-    "global_step",
-    "state_dict",
-    "optimizer_states",
-    "lr_schedulers",
-    "loops",
-    "callbacks",
-}  # of a checkpoint
+# What a checkpoint holds.
+PARTS = {"global_step", "state_dict", "optimizer_states", "lr_schedulers", "loops", "callbacks"}
 
 
 class LoggedCheckpoint(ModelCheckpoint):

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from orrery.files import read_as, read_json, read_text_of, reading, write_json, write_text
+from orrery.files import existing, read_as, read_json, read_text_of, reading, write_json, write_text
 from orrery.params import Params, load_params
 from orrery.stages.trained import load_network, load_recipe
 from orrery.systems.base import Workspace, get_section, get_system
@@ -44,7 +44,7 @@ def _gather(
     """Evaluation with its pictures, tables, gate verdict and a model card, in one folder."""
     shutil.copytree(work.report(variant), out)
     shutil.copy(work.reports / "tables.json", out)
-    shutil.copytree(work.reports / "pictures", out / "pictures")
+    shutil.copytree(existing(work.reports / "pictures"), out / "pictures")
     verdict = read_as(work.gate_verdict, dict[str, Any], "a verdict of the gate", "run the gate again")
     write_json(out / "gate.json", verdict)
     tags = run_tags(work.system, variant, params.digest(), checkout_root())

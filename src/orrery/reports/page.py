@@ -98,7 +98,7 @@ def _key_figures(results: Results) -> list[tuple[str, str, str]]:
     whose = f"version {verdict.get('champion' if kept else 'version')}, mean of the test scenes"
     return [
         (labelled(name), figure(comparisons[name].get("champion" if kept else "challenger")), whose)
-        for name in (rules.get("metric"), *rules.get("guards", {}))
+        for name in dict.fromkeys((rules.get("metric"), *rules.get("guards", {})))
         if name in comparisons
     ]
 

@@ -103,8 +103,11 @@ def test_without_registry_promotion_and_pictures_it_says_so(tmp_path: Path, repo
 
 def test_key_figures_are_those_of_the_version_that_is_champion(tmp_path: Path, repository: Path) -> None:
     work = write_results(tmp_path, repository)
+    rules = promotion()["rules"]
+    guarded = rules | {"guards": rules.get("guards", {}) | {rules["metric"]: {}}}
+    write(work.reports / "promotion.json", promotion() | {"rules": guarded})
     refused = page(work, repository)
-    assert "<dd>0.9<small>version 1, mean of the test scenes</small>" in refused
+    assert refused.count("<dd>0.9<small>version 1, mean of the test scenes</small>") == 1
     write(work.reports / "promotion.json", promotion() | {"promoted": True})
     assert "<dd>0.7821<small>version 2, mean of the test scenes</small>" in page(work, repository)
     write(work.reports / "promotion.json", promotion() | {"champion": None})

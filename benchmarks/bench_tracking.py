@@ -66,7 +66,7 @@ def system_row(system: str, params: Params) -> Row:
         raise OrreryError("has no patches", file=patches, remedy="run `dvc repro` first")
     variant = section.champion_variant
     params = params.model_copy(update={"train": params.train.model_copy(update={"threads": 1})})
-    gc.freeze()  # what earlier trainings left would be searched on this one's clock
+    gc.collect()  # what earlier trainings left would be collected on this one's clock
     spent, others = Spent(), monitors()
     with clone(system, patches) as work, spent.in_calls():
         whole, tracked = (

@@ -39,7 +39,10 @@ def rows() -> list[Row]:
     params = load_params()
     told = subprocess.run([sys.executable, "-c", LOADING], check=True, capture_output=True, text=True).stdout
     loading = Row(
-        "loading MLflow, once a process", float(told.splitlines()[-1]), "s", "processor time, Lightning is there"
+        "loading MLflow, once a process",
+        float(told.splitlines()[-1]),
+        "s",
+        "processor time, Lightning is there",
     )
     systems = sorted(params.systems)
     return [*(system_row(system, params) for system in systems), *map(hashing_row, systems), loading]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
@@ -17,6 +18,7 @@ from torch import nn
 from orrery.files import reading, replacing, write_tensors
 
 LAST, BEST = "last.ckpt", "best.safetensors"
+LEAST = ".least"  # beside the weights: what they were judged by; no weight has such a name
 # What a checkpoint holds.
 PARTS = {"global_step", "state_dict", "optimizer_states", "lr_schedulers", "loops", "callbacks"}
 
@@ -59,20 +61,18 @@ class LoggedCheckpoint(ModelCheckpoint):
 class BestWeights(pl.Callback):
     """Keeps the weights, averaged where they are, of the best validation so far, by what the task calls its `monitor`.
 
-    It must stand before `EMAWeightAveraging`, which puts the averaged weights away as a validation's epoch ends.
+    How good they were stands in their file: a checkpoint of the same step is older than its validation. The callback must stand before
+    `EMAWeightAveraging`, which puts the averaged weights away as a validation's epoch ends.
     """
 
     def __init__(self, folder: Path) -> None:
         self.file, self.least = folder / BEST, math.inf
         self._seen: dict[str, Any] = {}
 
-    def state_dict(self) -> dict[str, Any]:
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """What a resumed training has to beat."""
-        return {"least": self.least}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from there."""
-        self.least = float(state_dict["least"])
+        if self.file.exists():
+            self.least = float(self._read().pop(LEAST))
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The weights that were judged."""
@@ -85,13 +85,22 @@ class BestWeights(pl.Callback):
             self.least = judged
             if trainer.is_global_zero:
                 with replacing(self.file) as temporary:
-                    write_tensors(temporary, self._seen)
+                    write_tensors(temporary, {**self._seen, LEAST: np.array(judged)})
+            trainer.strategy.barrier()  # nobody reads before it is there
 
     def restore(self, network: nn.Module) -> None:
         """Give a network the best weights; where no validation was finite, it keeps its own."""
-        if math.isfinite(self.least):
-            with reading(self.file, "a file of weights", "delete its folder to train afresh"):
-                network.load_state_dict(load_file(self.file))
+        if self.file.exists():
+            weights = self._read()
+            weights.pop(LEAST)
+            network.load_state_dict(weights)
+
+    def _read(self) -> dict[str, torch.Tensor]:
+        with reading(self.file, "a file of the best weights", "delete its folder to train afresh"):
+            found = load_file(self.file)
+            if LEAST not in found:
+                raise ValueError("does not tell how good they were")
+            return found
 
 
 def plain(network: nn.Module) -> dict[str, Any]:

@@ -90,10 +90,15 @@ class Course(pl.LightningModule):
         self.log(self.monitor, (self.net.weight - self.goal).abs().sum())
 
 
-def train(folder, goal, steps, decay=0.0):
+def train(folder, goal, steps, decay=0.0, every=1):
     """A course's callback of best weights, after so many of twelve steps, from where it was left."""
     options = load_params().train.model_copy(
-        update={"accelerator": "cpu", "checkpoint_every_steps": 1, "validations": 6, "precision": "32-true"}
+        update={
+            "accelerator": "cpu",
+            "checkpoint_every_steps": every,
+            "validations": 6,
+            "precision": "32-true",
+        }
     )
     best, last = BestWeights(folder), folder / "last.ckpt"
     trainer = make_trainer(Schedule(STEPS, decay, 0.0, 1), options, False, folder, [best])
@@ -117,6 +122,12 @@ def test_the_weights_of_the_best_validation_are_kept(tmp_path: Path, goal: int, 
 def test_they_outlive_a_kill(tmp_path: Path):
     train(tmp_path, 4, 7)
     assert restored(train(tmp_path, 4, STEPS)) == 4
+
+
+def test_a_checkpoint_of_a_validated_step_does_not_forget_it(tmp_path: Path):
+    train(tmp_path, 4.4, 5, every=2)
+    assert restored(train(tmp_path, 4.4, STEPS, every=2)) == 4
+    assert restored(train(tmp_path, 4.4, STEPS, every=2)) == 4  # all was done, and is asked for again
 
 
 def test_the_weights_kept_are_the_averaged_ones(tmp_path: Path):

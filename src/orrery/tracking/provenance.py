@@ -98,14 +98,16 @@ def remembered_md5(path: Path, table: Path) -> str:
         path: a file or folder.
         table: a JSON file that is made, and made again where it is damaged.
     """
-    known: dict[str, list[str]] = {}
+    known: dict[str, dict[str, str]] = {}
     with suppress(OrreryError):
-        known = read_as(table, dict[str, list[str]], "a table of digests")
-    name, stamp = str(path.resolve()), _stamp(path)
-    if known.get(name, [""])[0] != stamp:
-        known[name] = [stamp, content_md5(path)]
-        write_json(table, known)
-    return known[name][1]
+        known = read_as(table, dict[str, dict[str, str]], "a table of digests")
+    name, stamp = str(path.resolve()), _stamp(path.resolve())
+    md5 = known.get(name, {}).get(stamp)
+    if md5 is None:
+        md5 = content_md5(path)
+        with suppress(OSError):  # another training may write it just now: it is computed again then
+            write_json(table, {**known, name: {stamp: md5}})
+    return md5
 
 
 def _stamp(path: Path) -> str:

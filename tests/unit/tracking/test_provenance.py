@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -121,5 +122,11 @@ def test_a_digest_is_remembered_until_a_file_changes(tmp_path, monkeypatch):
     assert remembered_md5(folder, table) == content_md5(folder) != first
     (folder / "b" / "two").write_text("")
     assert remembered_md5(folder, table) == content_md5(folder)
-    table.write_text("{")
+    for damaged in ("{", "[]", json.dumps({str(folder): []})):
+        table.write_text(damaged)
+        assert remembered_md5(folder, table) == content_md5(folder)
+    monkeypatch.chdir(tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr("orrery.tracking.provenance.content_md5", None)
+        assert remembered_md5(Path("patches"), table)  # by whatever name
     assert remembered_md5(folder, table) == content_md5(folder)

@@ -10,20 +10,19 @@ import torch
 from torch import Tensor, nn
 
 
-def best_device() -> torch.device:
-    """The GPU where there is one."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+def best_device(accelerator: str = "auto") -> torch.device:
+    """The GPU where there is one, unless `train.accelerator` asks for the processor."""
+    return torch.device("cuda" if accelerator != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 @contextmanager
-def lent(network: nn.Module, device: torch.device | None = None) -> Iterator[nn.Module]:
+def lent(network: nn.Module, device: torch.device) -> Iterator[nn.Module]:
     """The network on a device for as long as this lasts; its callers go on giving and getting tensors of the processor.
 
     Args:
         network: of one input and one output.
-        device: where it computes [default: `best_device()`].
+        device: where it computes.
     """
-    device = device or best_device()
 
     def bring(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         return tuple(each.to(device) for each in inputs)

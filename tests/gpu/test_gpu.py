@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from orrery.devices import lent
+from orrery.devices import best_device, lent
 from orrery.params import load_params
 from orrery.systems.base import get_section, get_system
 from tests.unit.gradients_of_a_share import ROWS, batch_of
@@ -39,7 +39,7 @@ def test_networks_compute_the_same(system, variant):
     inputs = torch.randn(example.shape)
     with torch.inference_mode():
         wanted = network(inputs)
-        with lent(network):
+        with lent(network, best_device()):
             got = network(inputs)
     assert got.device.type == "cpu"
     assert next(network.parameters()).device.type == "cpu"

@@ -25,15 +25,16 @@ def test_a_network_is_lent_and_comes_back():
         assert there(torch.zeros(3)).tolist() == [1, 1, 1]
     assert not network._forward_hooks
     assert not network._forward_pre_hooks
-    with lent(network):
+    with lent(network, best_device()):
         network(torch.zeros(3))
     assert network.seen == best_device().type
     assert network.constant.device.type == "cpu"
+    assert best_device("cpu").type == "cpu"
 
 
 def test_it_comes_back_after_an_error_too():
     network = Elsewhere()
-    with pytest.raises(RuntimeError), lent(network):
+    with pytest.raises(RuntimeError), lent(network, best_device()):
         network(torch.zeros(2))
     assert not network._forward_hooks
     assert network(torch.ones(3)).tolist() == [2, 2, 2]

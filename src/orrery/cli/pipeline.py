@@ -46,7 +46,7 @@ def ingest(
     all_bands: bool,
     versioned: bool,
 ) -> None:
-    """Make the raw scenes under data/, or fetch them, and version them."""
+    """Make the raw scenes under data/, or fetch them, and version them; workers share the twins' places."""
     if source == "archive":
         from orrery.stages import archive
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orrery.devices import lent
+from orrery.devices import best_device, lent
 from orrery.files import existing, read_text_of, replacing, write_json
 from orrery.params import load_params
 from orrery.stages.trained import load_network, load_recipe, replicas
@@ -20,7 +20,8 @@ def run(system: str, variant: str) -> None:
         temporary.mkdir()
         judged = []
         for number in numbers:
-            with lent(load_network(judge, section, variant, work, number)) as network:
+            bare = load_network(judge, section, variant, work, number)
+            with lent(bare, best_device(params.train.accelerator)) as network:
                 trained = Trained(network, load_recipe(variant, work, number))
                 judged.append(judge.evaluate(trained, work.aligned, section, None if number else temporary))
         write_json(temporary / "metrics.json", {**judged[0], "replicas": judged[1:]})

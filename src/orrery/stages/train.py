@@ -7,7 +7,7 @@ import shutil
 import click
 
 from orrery.attempt import Attempt
-from orrery.devices import lent
+from orrery.devices import best_device, lent
 from orrery.distributed import first_before_others, rank
 from orrery.files import existing, remove, replacing, sha256, write_json
 from orrery.params import Params, load_params
@@ -47,7 +47,7 @@ def _train(system: str, variant: str, params: Params, work: Workspace, replica: 
         made = {"run_id": tracked.run_id, "system": system, "variant": variant}
         if not attempt.trained.exists():
             task = fit(task_system, section, variant, params, work, tracked.lightning_logger(), replica)
-            with lent(task.net):  # type: ignore[arg-type] # calibrates the 1-sigma
+            with lent(task.net, best_device(params.train.accelerator)):  # type: ignore[arg-type] # calibrates the 1-sigma
                 recipe = task_system.recipe(task, work.patches, section, variant)
             attempt.finish(task, recipe, made)
         elif rank() == 0:  # the training ended, its run did not; where that was deleted, this is another one

@@ -11,9 +11,10 @@ from typing import Any
 
 import optuna
 import pytorch_lightning as pl
+import torch
 
 from orrery.attempt import Attempt
-from orrery.devices import lent
+from orrery.devices import best_device, lent
 from orrery.errors import OrreryError
 from orrery.files import read_as, remove, write_json
 from orrery.params import Params, validate
@@ -88,7 +89,7 @@ def scored(
     if pruned:
         remove(attempt.scratch)
         raise pruned
-    found = _judged(owner, ours, variant, task, work)
+    found = _judged(owner, ours, variant, task, work, best_device(params.train.accelerator))
     write_json(done, found)
     remove(attempt.scratch)
     return found
@@ -100,14 +101,19 @@ def _on_one_device(params: Params) -> Params:
 
 
 def _judged(
-    owner: System[Any], section: SystemSection, variant: str, task: pl.LightningModule, work: Workspace
+    owner: System[Any],
+    section: SystemSection,
+    variant: str,
+    task: pl.LightningModule,
+    work: Workspace,
+    device: torch.device,
 ) -> Scores:
     """Metrics of each validation scene."""
     network = owner.network(section, variant)
     network.load_state_dict(task.net.state_dict())  # type: ignore[union-attr]
-    with lent(task.net):  # type: ignore[arg-type]
+    with lent(task.net, device):  # type: ignore[arg-type]
         recipe = {**owner.recipe(task, work.patches, section, variant), "name": "tuning"}
-    with lent(network.eval()):
+    with lent(network.eval(), device):
         found = owner.evaluate(Trained(network, recipe), work.aligned, judged_by_validation(section), None)
     return scores(found)
 

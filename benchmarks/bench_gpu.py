@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from benchmarks.row import Row
 from orrery.errors import OrreryError
-from orrery.params import Params, overlaid, read_yaml, validate
+from orrery.params import load_params
 from orrery.systems.base import System, get_section, get_system
+from orrery.training import channels_last
 
 TILE_PX, TILES = 512, 8
 CORE_TILE_PX = 256  # of one core, where small tiles cost as much a pixel
 REPEATS, WARM = 10, 3
+SCALES: tuple[Literal["demo", "full"], ...] = ("demo", "full")
 PAPERS = {"lunar-dtm": "dlunardtmnet", "mars-bands": "unet-efficientnet-b0", "kaguya-disparity": "palette"}
 
 
@@ -31,8 +32,8 @@ def rows() -> list[Row]:
         raise OrreryError("there is no GPU", remedy="run it where `nvidia-smi` shows one")
     torch.set_num_threads(1)
     found = []
-    for scale in ("demo", "full"):
-        params = at_scale(scale)
+    for scale in SCALES:
+        params = load_params(scale=scale)
         for system, paper in PAPERS.items():
             section = get_section(params, system)
             variants = [section.champion_variant] + [paper] * (scale == "full")
@@ -40,14 +41,6 @@ def rows() -> list[Row]:
                 row for variant in variants for row in (forward(system, section, variant, scale), step(system, section, variant, scale))
             ]  # fmt: skip
     return found
-
-
-def at_scale(scale: str) -> Params:
-    """params.yaml at a scale that it need not name."""
-    path = Path("params.yaml")
-    tree = {**read_yaml(path), "scale": scale}
-    overlay = read_yaml(Path("params.full.yaml")) if scale == "full" else {}
-    return validate(Params, overlaid(tree, overlay), file=path)
 
 
 def forward(system: str, section: Any, variant: str, scale: str) -> Row:
@@ -93,9 +86,7 @@ def step(system: str, section: Any, variant: str, scale: str) -> Row:
     task = owner.task(section, variant).train()
     core = timed(lambda: learn(task, batch_of(owner, section, variant, 1, height, width)), 1) * size
     task.cuda()
-    for part in task.net.parameters():  # type: ignore[union-attr]
-        if part.dim() == 4:
-            part.data = part.data.contiguous(memory_format=torch.channels_last)
+    channels_last(task)
     batch = {
         name: rows.cuda() for name, rows in batch_of(owner, section, variant, size, height, width).items()
     }

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,7 @@ def system_row(system: str, params: Params) -> Row:
     params = params.model_copy(update={"train": params.train.model_copy(update={"threads": 1})})
     gc.collect()  # what earlier trainings left would be collected on this one's clock
     spent, others = Spent(), monitors()
-    with clone(system, patches) as work, spent.in_calls():
+    with clone(system, patches) as work, spent.in_calls(RunLogger, CALLS):
         whole, tracked = (
             time.process_time(),
             training_run(system, variant, params, data=work.patches, root=work.root),
@@ -107,16 +107,16 @@ class Spent:
         return counted
 
     @contextmanager
-    def in_calls(self) -> Iterator[None]:
-        """Every call of the logger counts."""
-        before = {name: getattr(RunLogger, name) for name in CALLS}
+    def in_calls(self, owner: type, names: Iterable[str]) -> Iterator[None]:
+        """Every call of these methods of a class counts."""
+        before = {name: getattr(owner, name) for name in names}
         try:
             for name, function in before.items():
-                setattr(RunLogger, name, self.in_call(function))
+                setattr(owner, name, self.in_call(function))
             yield
         finally:
             for name, function in before.items():
-                setattr(RunLogger, name, function)
+                setattr(owner, name, function)
 
 
 def monitors() -> set[int | None]:

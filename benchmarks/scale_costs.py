@@ -10,16 +10,15 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from benchmarks.bench_mosaic import SUN, make_scene
 from benchmarks.bench_strip import make_strip
+from benchmarks.bench_tracking import Spent
 from orrery.files import write_text
 from orrery.params import load_params
 from orrery.stages.predict import run as predict
@@ -68,32 +67,14 @@ class Cost:
 
 def measured(work: Callable[[Path], float]) -> Cost:
     """Processor seconds and bytes per megapixel of a prediction, which returns its megapixels."""
-    with tempfile.TemporaryDirectory() as folder, in_network() as calls_s:
+    network = Spent()
+    with tempfile.TemporaryDirectory() as folder, network.in_calls(ExportedNetwork, ["__call__"]):
         out = Path(folder) / "product"
         started = time.process_time()
         mpx = work(out)
         seconds = time.process_time() - started
         size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
-    return Cost(seconds / mpx, sum(calls_s) / mpx, size / mpx)
-
-
-@contextmanager
-def in_network() -> Iterator[list[float]]:
-    """Seconds of this thread in each call of a registered network."""
-    found: list[float] = []
-    called = ExportedNetwork.__call__
-
-    def counted(network: ExportedNetwork, inputs: Tensor) -> Tensor:
-        started = time.thread_time()
-        output = called(network, inputs)
-        found.append(time.thread_time() - started)
-        return output
-
-    ExportedNetwork.__call__ = counted  # type: ignore[assignment, method-assign]
-    try:
-        yield found
-    finally:
-        ExportedNetwork.__call__ = called  # type: ignore[method-assign]
+    return Cost(seconds / mpx, network.seconds / mpx, size / mpx)
 
 
 def lunar(out: Path) -> float:

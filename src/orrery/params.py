@@ -162,13 +162,19 @@ class Params(Section):
         return hashlib.sha256(json.dumps(self.model_dump(), sort_keys=True).encode()).hexdigest()
 
 
-def load_params(path: Path = Path("params.yaml")) -> Params:
+def load_params(path: Path = Path("params.yaml"), scale: Literal["demo", "full"] | None = None) -> Params:
     """Read and validate a parameter file, each system's section included.
+
+    Args:
+        path: of the file.
+        scale: instead of the one that it names.
 
     Raises:
         OrreryError: the file is missing, is not YAML, or breaks the schema; the message names the key.
     """
     tree = read_yaml(path)
+    if scale is not None:
+        tree["scale"] = scale
     if tree.get("scale") == "full":
         tree = overlaid(tree, read_yaml(path.with_name(OVERLAY)))
     params = validate(Params, tree, file=path)

@@ -98,8 +98,8 @@ def fit(
 ) -> pl.LightningModule:
     """Train a variant to the end of its schedule, from its last checkpoint if there is one; return the task.
 
-    The averaged weights, or those of the best validation (`train.keep`), are in the task's `net` afterwards. `callbacks` join those that every training has. On several
-    devices Lightning starts this very command once more for each further one; see `orrery.distributed`.
+    The averaged weights, or those of the best validation (`train.keep`), are in the task's `net` afterwards. `callbacks` join those
+    that every training has. On several devices Lightning starts this very command once more for each further one; see `orrery.distributed`.
 
     Raises:
         OrreryError: the devices are not there, or cannot share this variant's batches.
@@ -111,19 +111,17 @@ def fit(
     pl.seed_everything(derive(seed, "train", system.name, variant, *own) % 2**32, verbose=False)
     task = system.task(section, variant)
     _prepare_devices(task, params.train, system.schedule(section, variant).batch_size)
-    _channels_last(task)
+    channels_last(task)
     data = system.data(work.patches, section, variant, seed, params.train.workers)
     last = scratch / LAST
     if last.exists():
         data.first_step = steps_done(last)  # type: ignore[attr-defined]
-    best = BestWeights(scratch)
-    kept = [best] if params.train.keep == "best" else []
-    trainer = make_trainer(
-        system.schedule(section, variant), params.train, logger, scratch, [*kept, *callbacks]
-    )
+    best = BestWeights(scratch) if params.train.keep == "best" else None
+    further = [*([best] if best else []), *callbacks]
+    trainer = make_trainer(system.schedule(section, variant), params.train, logger, scratch, further)
     with _interrupts_are_errors():
         trainer.fit(task, data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
-    if kept:
+    if best:
         best.restore(task.net)  # type: ignore[arg-type]
     return task
 
@@ -149,7 +147,7 @@ def _prepare_devices(task: pl.LightningModule, params: TrainParams, batch_size: 
     os.environ.setdefault("OMP_NUM_THREADS", str(params.threads))  # else Lightning shares out all cores
 
 
-def _channels_last(task: pl.LightningModule) -> None:
+def channels_last(task: pl.LightningModule) -> None:
     """Convolutions over images on a CPU take a quarter less time so; on a GPU it suits the tensor cores. Volumes stay."""
     for parameter in task.parameters():
         if parameter.dim() == 4:

@@ -3,15 +3,16 @@
 import pytest
 import torch
 
+from benchmarks.bench_gpu import batch_of
 from orrery.devices import best_device, lent
 from orrery.params import load_params
 from orrery.systems.base import get_section, get_system
-from tests.unit.gradients_of_a_share import ROWS, batch_of
 
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU"),
 ]
+ROWS = 4
 TENSOR_CORES = 2e-2  # relative: convolutions round factors to ten bits (TF32)
 HALF = 5e-2  # the loss in bf16, of eight bits
 VARIANTS = [
@@ -51,11 +52,7 @@ def test_a_step_in_half_precision_is_close(system, variant):
     owner, section = get_system(system), get_section(load_params(), system)
     torch.manual_seed(1)
     task, example = owner.task(section, variant).train(), owner.example(section, variant)
-    targets = section.variants[variant].targets if system == "mars-bands" else 1
-    planes = example.shape[1] - (2 if variant == "palette" else 0)
-    height, width = example.shape[-2:]
-    batch = batch_of(system, torch.empty(ROWS, planes, height, width), targets)
-    batch = {name: rows.float() if rows.is_floating_point() else rows for name, rows in batch.items()}
+    batch = batch_of(owner, section, variant, ROWS, *example.shape[-2:])
     alone = task.training_step(batch, 0)
     task.cuda()
     with torch.autocast("cuda", torch.bfloat16):
